@@ -137,7 +137,8 @@ class Drop:
     state: State
     taking: Taking
     owner: str | None  # the running daemon that works on it now; None: nobody
-    attempt: int  # calls of send() so far, of those that cost one
+    attempt: int  # calls of send() so far; grows only
+    setbacks: int  # of them, those that ended in Later: what backoff grows by
     polls: int  # calls of poll() since the vendor said "later"
     due_at: float | None  # not before this time
     give_up_at: float | None
@@ -167,13 +168,54 @@ class Drop:
 class Attempt:
     """One call to the provider that came to something, as the sidecar lists it."""
 
-    number: int
     started_at: float
     finished_at: float
     outcome: str  # an outcome's name in snake_case
     http_status: int | None
     message: str | None
     trace_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One change of a drop's state: what policy.py decides and the ledger commits, with its line of the audit trail."""
+
+    to: State
+    event: str  # what happened, as a stable snake_case name
+    data: Mapping[str, Any] = field(default_factory=dict)  # what the audit trail tells of it
+    attempt: Attempt | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)  # fields of Drop
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """An account, or one target of it, that is not sent to for now. One waiting drop at a time probes it from `probe_at` on."""
+
+    provider: str
+    target: str  # Target.key(), or "" for the whole account
+    kind: Literal["login", "forbidden", "busy", "down"]  # busy: a short one; it becomes down when it lasts
+    reason: str
+    since: float
+    probe_at: float
+    tries: int
+
+    @property
+    def stops_the_clock(self) -> bool:
+        """Whether the time counts towards give_up_after: a vendor that is briefly busy is an ordinary setback."""
+        return self.kind != "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """What the ledger knows of an inbox: its mark, whether it can be used, and what is left lying in it."""
+
+    route: str
+    path: str
+    inbox_id: str | None
+    red: str | None  # the reason, for people
+    since: float
+    last_look: float | None
+    left_alone: Mapping[str, str] = field(default_factory=dict)  # shown path -> why
 
 
 # ---------------------------------------------------------------------------------------------------- outcomes

@@ -1,0 +1,160 @@
+"""Filing away: a drop goes to done/ or failed/ under its final name, then its sidecar beside it; neither ever replaces anything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dropd.errors import Gone, NameTaken
+from dropd.fsys import FOLDER, LOOK, folder_below, lstat_at, opened, rename_noreplace, share_with, write_whole
+from dropd.naming import COMPANION_SUFFIX, SIDECAR_SUFFIX
+from dropd.spool.mark import OpenInbox
+from dropd.spool.work import clear
+
+
+@contextlib.contextmanager
+def filing_folder(inbox: OpenInbox, folder: str) -> Iterator[int]:
+    """The folder at this absolute path, made where it is missing. Below the inbox no symlink is followed: droppers can write there."""
+    below = os.path.relpath(folder, inbox.path)
+    if below.split(os.sep, 1)[0] != os.pardir:
+        parts = [] if below == os.curdir else below.split(os.sep)
+        with folder_below(inbox.fd, parts, like=inbox.about) as fd:
+            yield fd
+        return
+    # outside: an administrator's path; the part that exists may hold links, what is missing is made
+    missing: list[str] = []
+    start = Path(folder)
+    while not start.is_dir():
+        missing.insert(0, start.name)
+        start = start.parent
+    with (
+        opened(str(start), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as start_fd,
+        folder_below(start_fd, missing, like=inbox.about) as fd,
+    ):
+        yield fd
+
+
+def free_name(inbox: OpenInbox, folder: str, candidates: Iterable[str]) -> str:
+    """The first name that neither a file, a sidecar nor a companion in the folder has."""
+    with filing_folder(inbox, folder) as fd:
+        for name in candidates:
+            if all(lstat_at(name + suffix, fd) is None for suffix in ("", SIDECAR_SUFFIX, COMPANION_SUFFIX)):
+                return name
+    raise NameTaken(f"no free name in {folder}")
+
+
+def place(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: str, *, inode: int, companion: bool) -> None:
+    """Move the file from the work folder to its final name. Does nothing where it is there already.
+
+    Raises NameTaken where another file has the name, Gone where the file is in neither place.
+    """
+    with filing_folder(inbox, folder) as folder_fd:
+        if _in_work(inbox, drop_id, name):
+            with opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd:
+                try:
+                    rename_noreplace(name, work_fd, filed_as, folder_fd)
+                except FileExistsError:
+                    raise NameTaken(f"{filed_as!r} is in use in {folder}") from None
+        else:
+            there = lstat_at(filed_as, folder_fd)
+            if there is None or there.st_ino != inode:
+                raise Gone(f"{name!r} is neither in the work folder nor in {folder}")
+        _share(filed_as, folder_fd, inbox.about)
+        if companion:
+            _place_companion(inbox, drop_id, name, folder_fd, filed_as)
+        os.fsync(folder_fd)
+    os.fsync(inbox.work_fd)
+
+
+def _in_work(inbox: OpenInbox, drop_id: str, name: str) -> bool:
+    with contextlib.suppress(FileNotFoundError), opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd:
+        return lstat_at(name, work_fd) is not None
+    return False
+
+
+def _place_companion(inbox: OpenInbox, drop_id: str, name: str, folder_fd: int, filed_as: str) -> None:
+    with contextlib.suppress(FileNotFoundError), opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd:
+        if lstat_at(name + COMPANION_SUFFIX, work_fd) is None:
+            return
+        try:
+            rename_noreplace(name + COMPANION_SUFFIX, work_fd, filed_as + COMPANION_SUFFIX, folder_fd)
+        except FileExistsError:
+            raise NameTaken(f"{filed_as + COMPANION_SUFFIX!r} is in use") from None
+        _share(filed_as + COMPANION_SUFFIX, folder_fd, inbox.about)
+
+
+def _share(name: str, folder_fd: int, like: os.stat_result) -> None:
+    with contextlib.suppress(OSError), opened(name, LOOK, dir_fd=folder_fd) as fd:
+        share_with(fd, like)
+
+
+def write_sidecar(inbox: OpenInbox, drop_id: str, folder: str, filed_as: str, text: str) -> None:
+    """Beside the filed file, whole or not at all, durable on return. Raises NameTaken where a foreign file has its name."""
+    draft = f"sidecar-{drop_id}"
+    name = filed_as + SIDECAR_SUFFIX
+    write_whole(draft, text.encode(), inbox.private_fd, like=inbox.about)
+    with filing_folder(inbox, folder) as fd:
+        try:
+            rename_noreplace(draft, inbox.private_fd, name, fd)
+        except FileExistsError:
+            if not _is_ours(name, fd, drop_id):
+                os.unlink(draft, dir_fd=inbox.private_fd)
+                raise NameTaken(f"{name!r} is in use in {folder}") from None
+            os.rename(draft, name, src_dir_fd=inbox.private_fd, dst_dir_fd=fd)  # an earlier try's, perhaps cut by a power failure
+        os.fsync(fd)
+    clear(inbox, drop_id)
+
+
+def _is_ours(name: str, folder_fd: int, drop_id: str) -> bool:
+    """Whether a sidecar is this drop's own: it says so, or it is an empty file of ours that a power failure left."""
+    with opened(name, LOOK, dir_fd=folder_fd) as fd:
+        about = os.fstat(fd)
+        content = os.read(fd, 1 << 20)
+    if not content.strip(b"\0"):
+        return about.st_uid == os.geteuid()
+    try:
+        return bool(json.loads(content).get("drop_id") == drop_id)
+    except (ValueError, AttributeError):
+        return False
+
+
+def take_again(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: str) -> None:
+    """Bring a filed file, and its companion, back into the work folder. Raises Gone where it is not there."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(drop_id, 0o700, dir_fd=inbox.work_fd)
+    try:
+        with filing_folder(inbox, folder) as folder_fd, opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd:
+            rename_noreplace(filed_as, folder_fd, name, work_fd)
+            with contextlib.suppress(FileNotFoundError):
+                rename_noreplace(filed_as + COMPANION_SUFFIX, folder_fd, name + COMPANION_SUFFIX, work_fd)
+            os.fsync(work_fd)
+            os.fsync(folder_fd)
+    except FileNotFoundError:
+        clear(inbox, drop_id)
+        raise Gone(f"{filed_as} is not in {folder} any more") from None
+
+
+def remove_sidecar(inbox: OpenInbox, drop_id: str, folder: str, filed_as: str) -> None:
+    """A sidecar means that its file is there: one whose file has gone on its way again is taken away. Foreign files stay."""
+    name = filed_as + SIDECAR_SUFFIX
+    with contextlib.suppress(OSError), filing_folder(inbox, folder) as fd:
+        if _is_ours(name, fd, drop_id):
+            os.unlink(name, dir_fd=fd)
+            os.fsync(fd)
+
+
+def try_rename(inbox: OpenInbox, folder: str) -> None:
+    """Prove that a file can go from the work folder to this one and back by rename. Raises OSError (EXDEV: another filesystem)."""
+    draft = "trial"
+    write_whole(draft, b"", inbox.private_fd)
+    try:
+        with filing_folder(inbox, folder) as fd:
+            trial = f".dropd-trial-{inbox.inbox_id[:8]}"
+            os.rename(draft, trial, src_dir_fd=inbox.private_fd, dst_dir_fd=fd)
+            os.unlink(trial, dir_fd=fd)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(draft, dir_fd=inbox.private_fd)
