@@ -26,6 +26,7 @@ class Traits:
     ids: frozenset[str]  # the route keys this vendor understands, as DESIGN 2.1 lists them
     required_ids: frozenset[str]
     content_types: frozenset[str] | None = None  # None: the vendor takes any
+    file_types: frozenset[str] | None = None  # None: any text; else a file_type is one of these, or absent
     file_type_is_content_type: bool = False
     can_ask: bool = False  # ask() can tell whether an unconfirmed file arrived
     repeat_harmless: bool = False  # a second delivery books nothing twice: an unconfirmed drop may be sent again, and says so
@@ -68,6 +69,7 @@ class Provider(Protocol):
 
     Options: ClassVar[type[ProviderOptions]]
     traits: ClassVar[Traits]
+    own_fields: ClassVar[frozenset[str]]  # names of the vendor's own form fields, which an extra field may not take
 
     def __init__(self, name: str, options: Any, *, clock: Clock, secrets: Callable[[Any], str], stop: threading.Event) -> None:
         """`name` is the account's in the configuration; `secrets` turns a fields.Secret into its text; `stop` cuts short retries within a call."""
@@ -78,10 +80,11 @@ class Provider(Protocol):
     def login(self) -> Outcome | None:
         """None with a token in hand that is good for one upload; else Later or Misconfigured(account). Changes nothing at the vendor."""
 
-    def send(self, parcel: Parcel, notes: Notes) -> Outcome: ...
+    def send(self, parcel: Parcel, notes: Notes) -> Outcome:
+        """Hands the file over. What the vendor and the network do comes back as an outcome, never as an exception."""
 
     def poll(self, parcel: Parcel, notes: Notes) -> Outcome:
-        """After Pending."""
+        """After Pending. Later here means that the vendor could not be asked: it has the file, and nothing is decided."""
 
     def ask(self, parcel: Parcel, notes: Notes) -> Outcome:
         """After Unconfirmed: Accepted, Absent or Unconfirmed; Later when the vendor could not be reached."""
