@@ -17,22 +17,26 @@ from dropd.errors import SecretMissing
 
 _UNITS_OF_TIME = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _UNITS_OF_SIZE = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_LONGEST = 366 * 86400.0  # longer waits overflow the operating system's clocks
 _PERIODS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def parse_duration(value: Any) -> float:
     """Seconds from `200ms`, `2s`, `1h30m`, `24h`, `0s`."""
     text = str(value).strip()
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", text)
+    parts = re.findall(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration; write a number with ms, s, m, h or d, like 2s or 1h30m")
-    return float(sum(float(number) * _UNITS_OF_TIME[unit] for number, unit in parts))
+    seconds = float(sum(float(number) * _UNITS_OF_TIME[unit] for number, unit in parts))
+    if seconds > _LONGEST:
+        raise ValueError(f"{text!r} is longer than a year; write a shorter time, like 24h")
+    return seconds
 
 
 def parse_size(value: Any) -> int:
     """Bytes from `25MB`, `512KiB`, `100B`."""
     text = str(value).strip()
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?[iI]?[bB])", text)
+    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kKmMgG]?[iI]?[bB])", text)
     if not found or found[2].upper() not in _UNITS_OF_SIZE:
         raise ValueError(f"{text!r} is not a size; write a number with B, KB, MB or GB, like 25MB")
     size = int(float(found[1]) * _UNITS_OF_SIZE[found[2].upper()])
@@ -54,7 +58,7 @@ def parse_boolean(value: Any) -> bool:
 def parse_whole_number(value: Any) -> int:
     """A whole number of at least 1."""
     text = str(value).strip()
-    if not re.fullmatch(r"\d{1,6}", text) or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
         raise ValueError(f"{text!r} is not a whole number above zero; write a number like 4")
     return int(text)
 
@@ -71,7 +75,7 @@ def parse_rate(value: Any) -> Rate:
     """`10/s`, `100/min`, `1000/h`."""
     if isinstance(value, Rate):
         return value
-    found = re.fullmatch(r"(\d{1,6})/(s|min|h)", str(value).strip())
+    found = re.fullmatch(r"([0-9]{1,6})/(s|min|h)", str(value).strip())
     if not found or int(found[1]) < 1:
         raise ValueError(f"{str(value)!r} is not a rate; write requests per s, min or h, like 10/s or 100/min")
     return Rate(int(found[1]), _PERIODS[found[2]])
@@ -113,6 +117,11 @@ class Secret(Strict):
     def _exactly_one(self) -> Self:
         if sum(place is not None for place in (self.env, self.file, self.credential)) != 1:
             raise ValueError("a secret needs exactly one place; write {env: NAME}, {file: PATH} or {credential: NAME}")
+        # a name that cannot be one is not repeated either: it could be the secret itself
+        if self.env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.env):
+            raise ValueError("this cannot be the name of an environment variable; write {env: NAME} like {env: ARM_SECRET}")
+        if self.credential is not None and not re.fullmatch(r"(?!\.)[A-Za-z0-9._@-]+", self.credential):
+            raise ValueError("this cannot be the name of a credential; write {credential: NAME} like {credential: arm-secret}")
         return self
 
     def __str__(self) -> str:

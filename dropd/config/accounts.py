@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from dropd.config.addresses import check_addresses
 from dropd.config.folders import absolute
 from dropd.config.ids import Kind
 from dropd.config.models import NAME, NAME_RULE
 from dropd.config.report import Report, nearest, one_of, shown
-from dropd.config.shape import EXAMPLES, fit
+from dropd.config.shape import alternatives, fit
 from dropd.config.table import Account
 from dropd.config.tree import Path as Place
+from dropd.config.words import EXAMPLES
 from dropd.errors import SecretMissing
-from dropd.fields import Secret
+from dropd.fields import Secret, parse_duration
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -37,8 +38,8 @@ def accounts_of(kinds: Mapping[str, Kind], base: Path, report: Report, *, secret
             account = _account(name, raw, kind, base, report) if kind else None
             if account:
                 out[name] = account
-                if secrets:
-                    _check_files(account.options, raw, at, report)
+            if kind and secrets:
+                _check_files(kind.Options, raw, at, base, report)
     return out
 
 
@@ -63,8 +64,10 @@ def _account(name: str, raw: Mapping[str, Any], kind: Kind, base: Path, report: 
     check_addresses(keys, at, report)
     fitted = fit(options, keys, at, report)
     for key in ("connect", "write", "read"):
-        if fitted and getattr(fitted.timeout, key) <= 0:
-            report.add((*at, "timeout", key), "0s would let no call through", "write a time above zero, like 30s")
+        place: Place = (*at, "timeout", key)
+        text = report.tree.at(place)
+        if isinstance(text, str) and not report.is_bad(place) and parse_duration(text) <= 0:
+            report.add(place, f"{shown(text)} would let no call through", "write a time above zero, like 30s")
     return Account(name, str(raw["type"]), _anchored(fitted, base), report.tree.line(at)) if fitted else None
 
 
@@ -80,23 +83,35 @@ def _anchored(model: M, base: Path) -> M:
     return model.model_copy(update=changed)
 
 
-def _check_files(model: BaseModel, raw: Any, at: Place, report: Report) -> None:
-    """Every secret that an account names is there, and its certificates can be read."""
-    for key, field in type(model).model_fields.items():
-        value, place = getattr(model, key), (*at, field.alias or key)
-        if isinstance(value, Secret):
-            try:
-                value.reveal()
-            except SecretMissing as missing:
-                what, _, remedy = str(missing).partition("; ")
-                report.add(place, what, remedy)
-        elif isinstance(value, Path):
-            try:
-                value.open("rb").close()
-            except (OSError, ValueError) as error:
-                why = error.strerror if isinstance(error, OSError) else "not a path"
-                report.add(
-                    place, f"the file {value} cannot be read ({why})", "correct the path, or make it readable for dropd's user"
-                )
-        elif isinstance(value, BaseModel):
-            _check_files(value, raw, place, report)
+def _check_files(model: type[BaseModel], raw: Mapping[str, Any], at: Place, base: Path, report: Report) -> None:
+    """Every secret that an account names is there, and its certificates can be read; as far as it is right, whatever else is wrong."""
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        value, place = raw.get(key), (*at, key)
+        if report.has_bad_within(place):
+            continue
+        for kind in alternatives(field.annotation):
+            if kind is Secret and isinstance(value, dict):
+                _check_secret(value, place, base, report)
+            elif kind is Path and isinstance(value, str):
+                _check_readable(absolute(value, base), place, report)
+            elif isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
+                _check_files(kind, value, place, base, report)
+
+
+def _check_secret(value: Mapping[str, Any], place: Place, base: Path, report: Report) -> None:
+    try:
+        _anchored(Secret.model_validate(value), base).reveal()
+    except SecretMissing as missing:
+        what, _, remedy = str(missing).partition("; ")
+        report.add(place, what, remedy)
+    except ValidationError:
+        return  # its form was reported
+
+
+def _check_readable(file: Path, place: Place, report: Report) -> None:
+    try:
+        file.open("rb").close()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a path"
+        report.add(place, f"the file {file} cannot be read ({why})", "correct the path, or make it readable for dropd's user")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from posixpath import join, normpath
 
@@ -34,7 +34,7 @@ def literal(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Spot:
     """A folder that plays a part. `text` is an absolute path template."""
 
@@ -43,7 +43,7 @@ class Spot:
     place: Place
     row: Row | None = None
 
-    @property
+    @cached_property
     def parts(self) -> tuple[str, ...]:
         return tuple(part for part in self.text.split("/") if part)
 
@@ -111,6 +111,7 @@ class Folders:
     def __init__(self, spots: Sequence[Spot], report: Report) -> None:
         self.spots = spots
         self.report = report
+        self._order = {id(spot): (report.tree.line(spot.place), index) for index, spot in enumerate(spots)}
         self._fixed: dict[tuple[str, ...], list[Spot]] = {}
         self._dated = [spot for spot in spots if not spot.is_fixed]
         for spot in spots:
@@ -134,11 +135,8 @@ class Folders:
             found = [spot for spot in self.spots if _begins(parts, spot.parts)]
         for outer in found:
             depth = len(parts) - len(outer.parts)
-            if outer is not inner and (depth or self._order(inner) > self._order(outer)):
+            if outer is not inner and (depth or self._order[id(inner)] > self._order[id(outer)]):
                 yield outer, depth
-
-    def _order(self, spot: Spot) -> tuple[int, int]:
-        return self.report.tree.line(spot.place), next(index for index, one in enumerate(self.spots) if one is spot)
 
     def _line(self, spot: Spot) -> str:
         return f"{spot.whose}, line {self.report.tree.line(spot.place)}"

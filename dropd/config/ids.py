@@ -9,12 +9,13 @@ from typing import Any
 from dropd.config.models import ROUTE_IDS, compiled
 from dropd.config.report import nearest, one_of, shown
 from dropd.config.rows import Row
-from dropd.config.shape import EXAMPLES
 from dropd.config.table import Allow
+from dropd.config.words import EXAMPLES
 from dropd.naming import PLACEHOLDERS, Template, TemplateError, nfc
 from dropd.providers.base import Provider
 
 Kind = type[Provider]
+_CONTENT_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+_-]+")
 
 
 def _name_pattern(row: Row) -> re.Pattern[str] | None:
@@ -55,7 +56,7 @@ class Templates:
     def _ids(self) -> dict[str, Template]:
         row, out = self.row, {}
         for key in ROUTE_IDS:
-            if self.kind and not row.has(key) and key in self.kind.traits.required_ids:
+            if self.kind and not row.has(key) and row.is_good(key) and key in self.kind.traits.required_ids:
                 row.add(key, f"is missing, {self._vendor} needs it", f"add {EXAMPLES.get(key, key + ': …')}")
             if not row.has(key) or not row.is_good(key) or not self._is_known(key):
                 continue
@@ -120,6 +121,8 @@ class Templates:
             known = self.kind.traits.file_types
             if known is None and self.kind.traits.file_type_is_content_type:
                 known = self.kind.traits.content_types
+                if known is None and not _CONTENT_TYPE.fullmatch(value):
+                    row.add(key, f"{shown(value)} is not a content type{row.of(key)}", "write one like application/pdf")
             if known is not None and value not in known:
                 close = nearest(value, known)
                 row.add(
@@ -162,15 +165,12 @@ class Templates:
             if key not in ROUTE_IDS:
                 close = nearest(key, ROUTE_IDS)
                 row.add("allow", "unknown id", f"write {close or 'one of ' + one_of(ROUTE_IDS)}", key, on_key=True)
-            elif not row.has(key) or (self.kind and key not in self.kind.traits.ids):
+            elif self.kind and key not in self.kind.traits.ids:
                 if not row.inherits("allow"):
-                    row.add(
-                        "allow",
-                        f"the route has no {key}",
-                        f"remove it, or add {EXAMPLES.get(key, key + ': …')}",
-                        key,
-                        on_key=True,
-                    )
+                    row.add("allow", f"{self._vendor} does not know this id", "remove it", key, on_key=True)
+            elif not row.has(key):
+                if not row.inherits("allow"):
+                    row.add("allow", f"the route has no {key}", f"remove it, or add {EXAMPLES[key]}", key, on_key=True)
             else:
                 out[key] = _allow_of(value)
                 self._check_allowed(key, out[key])

@@ -14,11 +14,13 @@ from dropd.config.report import Report
 from dropd.config.routes import routes_of
 from dropd.config.shape import fit
 from dropd.config.table import Config, Log
+from dropd.config.tree import Path as Place
 from dropd.config.tree import read
 from dropd.errors import ConfigError, Problem
 
 LARGEST = 4 * 1024 * 1024
 _UNITS = {"log": 2, "providers": 2, "defaults": 2, "routes": 3}
+_BLOCKS = ("allow", "extra_fields")
 
 
 def load(path: Path, kinds: Mapping[str, Kind], *, secrets: bool = True) -> Config:
@@ -31,9 +33,9 @@ def load(path: Path, kinds: Mapping[str, Kind], *, secrets: bool = True) -> Conf
     if tree.data is None or (not isinstance(tree.data, dict) and tree.faults):
         raise ConfigError(report.problems)
     if not isinstance(tree.data, dict):
-        report.add((), "the file is not a block of keys", "write it as in config.example.yaml")
+        report.add((), "is not made of keys and values", "write it as in config.example.yaml")
         raise ConfigError(report.problems)
-    part = fit(FilePart, tree.data, (), report, _UNITS) or FilePart()
+    part = fit(FilePart, tree.data, (), report, _unit) or FilePart()
     base = path.absolute().parent
     state_dir = absolute(part.state_dir, base)
     accounts = accounts_of(kinds, base, report, secrets=secrets)
@@ -42,6 +44,16 @@ def load(path: Path, kinds: Mapping[str, Kind], *, secrets: bool = True) -> Conf
     if report.problems:
         raise ConfigError(report.problems)
     return Config(path.absolute(), state_dir, part.language, Log(part.log.format, part.log.level), accounts, routes)
+
+
+def _unit(path: Place) -> int:
+    """A key is taken out as a whole, but of blocks within a route only the wrong line."""
+    length = _UNITS.get(str(path[0]), 1) if path else 0
+    return (
+        length + 1
+        if length and path[0] in ("defaults", "routes") and path[length - 1 : length] in [(key,) for key in _BLOCKS]
+        else length
+    )
 
 
 def _text(path: Path) -> str:

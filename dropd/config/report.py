@@ -12,7 +12,9 @@ from dropd.naming import display
 
 _SECRETIVE = re.compile(r"secret|password|private_key|(^|_)token$|api_key", re.IGNORECASE)
 _PLACES = ("env", "file", "credential")
+PLACES_RULE = "write {env: NAME}, {file: PATH} or {credential: NAME}"
 LONGEST = 400
+LONGEST_PLACE = 160
 
 
 def shown(text: str, most: int = 80) -> str:
@@ -39,15 +41,21 @@ def one_of(words: Iterable[str]) -> str:
 def place(path: Path, tree: Tree) -> str:
     """`routes[acme-invoices].match[1]`; below a secret's key nothing but env, file and credential is repeated."""
     out = ""
-    for index, step in enumerate(path):
-        if index and isinstance(path[index - 1], str) and _SECRETIVE.search(str(path[index - 1])) and step not in _PLACES:
-            break
+    for index, step in enumerate(path[: _hidden_below(path)]):
         if isinstance(step, int):
             name = tree.at((*path[: index + 1], "name")) if path[:index] == ("routes",) else None
             out += f"[{display(name)[:80] if isinstance(name, str) and name.strip() else step}]"
         else:
-            out += ("." if out else "") + display(step)[:80]
-    return out or "the file"
+            out += ("." if out else "") + display(step.partition(":")[0])[:80]  # after a colon could stand a value
+    return (out if len(out) <= LONGEST_PLACE else out[: LONGEST_PLACE - 1] + "…") or "the file"
+
+
+def _hidden_below(path: Path) -> int | None:
+    """How much of a path may be shown, where the rest stands below a secret's key and is not env, file or credential."""
+    for index in range(1, len(path)):
+        if isinstance(path[index - 1], str) and _SECRETIVE.search(str(path[index - 1])) and path[index] not in _PLACES:
+            return index
+    return None
 
 
 class Report:
@@ -60,7 +68,12 @@ class Report:
         self._said: set[tuple[Path, str]] = set()
         self._bad: set[Path] = set(tree.broken)
         for fault in tree.faults:
-            self._add(fault.line, fault.path, fault.what, fault.remedy)
+            hidden = _hidden_below(fault.path)
+            if hidden is None:
+                self._add(fault.line, fault.path, fault.what, fault.remedy)
+            else:  # what stands in a secret's stead could be the secret
+                self.add(fault.path[:hidden], "the place of a secret cannot be read", PLACES_RULE)
+                self._bad.add(fault.path[:hidden])
 
     def add(self, path: Path, what: str, remedy: str, *, key: bool = False, about: str = "") -> None:
         """`key`: the line of the key is meant, not that of its value. `about` tells two mistakes at one path apart."""

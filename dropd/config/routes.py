@@ -10,8 +10,8 @@ from dropd.config.ids import Kind, Templates
 from dropd.config.models import FilePart
 from dropd.config.report import Report, nearest, one_of, shown
 from dropd.config.rows import Row
-from dropd.config.shape import EXAMPLES
 from dropd.config.table import Route
+from dropd.config.words import EXAMPLES
 
 
 def routes_of(part: FilePart, kinds: Mapping[str, Kind], base: Path, report: Report, state_dir: Path) -> tuple[Route, ...]:
@@ -29,7 +29,7 @@ def routes_of(part: FilePart, kinds: Mapping[str, Kind], base: Path, report: Rep
     out = []
     for row in rows:
         for key in ("name", "inbox", "provider"):
-            if not row.has(key):
+            if not row.has(key) and row.is_good(key):
                 row.add(key, "is missing", f"add {EXAMPLES[key]}")
         templates = Templates(row, _kind_of(row, kinds))
         own = spots_of(row, base)

@@ -29,8 +29,8 @@ def duration_text(seconds: float) -> str:
     """As a person writes it: 900.0 -> 15m, 0.2 -> 200ms."""
     if seconds and seconds < 1:
         return f"{seconds * 1000:g}ms"
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0:
+    for unit, size, least in (("h", 3600, 3600), ("m", 60, 300)):
+        if seconds >= least and seconds % size == 0:
             return f"{seconds / size:g}{unit}"
     return f"{seconds:g}s"
 

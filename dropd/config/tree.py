@@ -14,7 +14,7 @@ Path = tuple[str | int, ...]
 """Where a value stands: `("routes", 0, "match", 1)`."""
 
 MOST_VALUES = 100_000
-DEEPEST = 40
+DEEPEST = 20
 _PLAIN_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _NOTHING = ("", "~", "null", "Null", "NULL")
 
@@ -64,6 +64,11 @@ class Tree:
         return value
 
 
+class _TooLarge(Exception):
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+
 class _Alias(yaml.Node):
     """`*name`: the node it stands for, and the line where it is used."""
 
@@ -81,29 +86,35 @@ class _Loader(yaml.BaseLoader):
 
 def read(text: str) -> Tree:
     """Never raises: every mistake of form is in `faults`."""
-    tree = Tree()
+    loader = None
     try:
         loader = _Loader(text)
         node = loader.get_node() if loader.check_node() else None
-        if loader.check_node():
-            second = loader.get_node()
-            return _only(
-                second.start_mark.line + 1 if second else 0,
-                "a second document starts here",
-                "keep one document in the file, without `---` between its parts",
-            )
+        second = loader.get_node() if loader.check_node() else None
     except yaml.MarkedYAMLError as error:
         return _only(*_syntax(error))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         return _only(line, "a character stands here that YAML does not allow", "remove it")
     except (ValueError, OverflowError):  # PyYAML turns \U escapes into characters without looking whether they exist
-        return _only(0, "a \\U escape names a character that does not exist", "write the character itself")
+        return _only(
+            loader.line + 1 if loader else 0, "a \\U escape names a character that does not exist", "write the character itself"
+        )
     except RecursionError:
-        return _only(0, "blocks are nested too deeply", "write it as in config.example.yaml")
+        return _only(loader.line + 1 if loader else 0, "blocks are nested too deeply", "write it as in config.example.yaml")
+    if second is not None:
+        return _only(
+            second.start_mark.line + 1,
+            "a second document starts here",
+            "keep one document in the file, without `---` between its parts",
+        )
     if node is None:
-        return _only(0, "the file is empty", "start from config.example.yaml")
-    tree.data = _Builder(tree).build(node, (), 0)
+        return _only(1, "is empty", "start from config.example.yaml")
+    tree = Tree()
+    try:
+        tree.data = _Builder(tree).build(node, (), 0)
+    except _TooLarge as error:
+        return Tree(faults=[error.fault])
     return tree
 
 
@@ -127,7 +138,7 @@ _SYNTAX = (
     ("found duplicate anchor", "an anchor (&) is defined twice", "give each anchor a name of its own"),
     (
         "while scanning a quoted scalar",
-        "a quoted text does not end, or has an unknown escape",
+        "a quoted text that begins here does not end, or has an unknown escape",
         "close the quotes; in '…' a \\ needs no escape",
     ),
     (
@@ -142,7 +153,7 @@ _SYNTAX = (
     ),
     (
         "while parsing a flow",
-        "a { or [ is not closed, or a comma is missing",
+        "a { or [ that opens here is not closed, or a comma is missing in it",
         "write it as {key: value, key: value} or [one, two]",
     ),
     ("while scanning a directive", "a line starts with %", "put the value in quotes if the % belongs to it"),
@@ -158,9 +169,10 @@ _SYNTAX = (
 
 def _syntax(error: yaml.MarkedYAMLError) -> tuple[int, str, str]:
     """A syntax error in words of our own; what stands in the file is never repeated, it could be a secret."""
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 0
     problem, context = error.problem or "", error.context or ""
+    opened = any(sign in context for sign in ("while parsing a flow", "while scanning a quoted scalar"))
+    mark = error.context_mark if opened else error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else 0
     if "'\\t'" in problem:
         return line, "a tab stands here", "indent with spaces"
     for sign, what, remedy in _SYNTAX:
@@ -188,14 +200,9 @@ class _Builder:
         self.tree.values[path] = here
         self.left -= 1
         if self.left < 0 or len(path) > DEEPEST:
-            if self.left == -1 or self.left >= 0:
-                self.fault(
-                    here,
-                    path,
-                    "this grows too large: aliases (*) that repeat each other, or blocks nested too deeply",
-                    "write it out",
-                )
-            return ""
+            raise _TooLarge(
+                Fault(here, path[:2], "this grows too large, by aliases (*) within aliases or too deep blocks", "write it out")
+            )
         if node.tag not in _PLAIN_TAGS:
             self.fault(
                 here, path, "a tag (!) stands before the value", "leave it out, or put the value in quotes if the ! belongs to it"
@@ -209,7 +216,8 @@ class _Builder:
     def text(self, node: yaml.Node, path: Path, here: int) -> str:
         text = str(node.value)
         if not text.strip() or (text in _NOTHING and not getattr(node, "style", None)):
-            self.fault(here, path, "nothing stands here" if path else "the file is empty", "write a value, or leave the key out")
+            where = "the dash" if path and isinstance(path[-1], int) else "the key"
+            self.fault(here, path, "nothing stands here" if path else "is empty", f"write a value, or leave {where} out")
         elif any(character == "\0" or 0xD800 <= ord(character) <= 0xDFFF for character in text):
             self.fault(
                 here, path, "the value has a character that no text can hold", "remove the escape, or write the character itself"
@@ -230,6 +238,8 @@ class _Builder:
                 self.fault(at, inner, "keys cannot be merged in with <<", "write them out, or put them under defaults")
             elif any(character == "\0" or 0xD800 <= ord(character) <= 0xDFFF for character in name):
                 self.fault(at, path, "a key has a character that no text can hold", "write it as in config.example.yaml")
+            elif ":" in name and isinstance(value_node, yaml.ScalarNode) and not value_node.value:
+                self.fault(at, inner, "a colon has no space after it", "write it as key: value")
             elif name in out:
                 self.fault(
                     at, inner, f"the key stands here a second time, first in line {self.tree.keys[inner]}", "keep one of the two"
