@@ -11,13 +11,12 @@ from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from dropd.errors import DropdError
 from dropd.model import Changed, Code, Later, Outcome, Refused, Target, Unconfirmed
 from dropd.providers import answers
 from dropd.providers.answers import Step
 from dropd.providers.auth import FixedToken, Login, RenewedTokens, Token, Tokens, Trouble, fetch
 from dropd.providers.base import Clock, Notes, Parcel, Proof, Traits
-from dropd.providers.bodies import Body, BodyChanged
+from dropd.providers.bodies import Body, BodyChanged, BodyUnreadable
 from dropd.providers.http import Answer, Http, NoAnswer, Sent
 from dropd.providers.options import HttpOptions
 from dropd.providers.scrub import Scrubber
@@ -85,8 +84,8 @@ class HttpProvider:
             outcome = self._send(parcel, notes)
         except BodyChanged as error:
             outcome = Changed(reason=f"While it was sent, {error}")
-        except (DropdError, OSError) as error:  # the file went away or cannot be read: nothing whole was sent
-            outcome = Later(reason=str(error) or "the file could not be read")
+        except BodyUnreadable as error:
+            outcome = Later(reason=f"While it was sent, {error}")
         return self._scrub.outcome(outcome)
 
     def poll(self, parcel: Parcel, notes: Notes) -> Outcome:

@@ -73,11 +73,11 @@ def classify(
     said = "; ".join(dict.fromkeys(text for entry in entries if (text := _text(entry.get("message")))))
     for entry in entries:
         its_status, result = _text(entry.get("status")), _text(entry.get("result"))
-        if its_status.casefold() == "processed" and not result:
-            return answers.unreadable(step, status, headers, body)
-        if its_status.casefold() != "processed" or result.casefold() not in wanted:
+        if its_status.casefold() not in ("processed", "") or result.casefold() not in (*wanted, ""):
             words = said or f"status {its_status or 'unknown'}, result {result or 'unknown'}"
             return Refused(reason=f"The vendor did not accept the file: {words}", http_status=status, trace_id=trace)
+        if not its_status or not result:
+            return answers.unreadable(step, status, headers, body)
     return Accepted(
         reason=said or "The vendor accepted the file",
         receipt={"file_id": file_id, "message": said or None},

@@ -170,7 +170,7 @@ def vendor_words(body: bytes | None) -> str:
         return words_of(value)
     text = body.decode("utf-8", "replace").strip()
     if not text.startswith("<"):
-        return text if text.isprintable() or "\n" in text else ""
+        return "" if text == "null" or "\x00" in text else text
     tags = [re.search(rf"<{tag}[^>]*>([^<]*)</{tag}>", text, re.IGNORECASE) for tag in ("Code", "Message", "title")]
     return ": ".join(found[1].strip() for found in tags if found)
 

@@ -81,7 +81,10 @@ class Provider(Protocol):
         """None with a token in hand that is good for one upload; else Later or Misconfigured(account). Changes nothing at the vendor."""
 
     def send(self, parcel: Parcel, notes: Notes) -> Outcome:
-        """Hands the file over. What the vendor and the network do comes back as an outcome, never as an exception."""
+        """Hands the file over. What the vendor and the network do comes back as an outcome, never as an exception.
+
+        What `parcel.open` (but for OSError) and `notes.save` raise passes through.
+        """
 
     def poll(self, parcel: Parcel, notes: Notes) -> Outcome:
         """After Pending. Later here means that the vendor could not be asked: it has the file, and nothing is decided."""

@@ -101,7 +101,7 @@ class Document(Body):
             if not self._size:
                 _expect_end(reader, 0)
 
-    def _opened(self) -> BinaryIO:
+    def _opened(self) -> BinaryIO:  # what the opener raises besides, Gone for one, is its caller's to understand
         try:
             return self._open()
         except OSError as error:

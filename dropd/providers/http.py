@@ -29,11 +29,7 @@ KEEP_ALIVE = 4.0  # seconds; many servers close after 5, and a request that meet
 TRIES = 3
 TRY_WITHIN = 10.0  # seconds; when the first try took longer, the ledger's clock goes on
 
-_COMMON_HEADERS = (
-    ("User-Agent", f"dropd/{__version__}"),
-    ("Accept", "application/json, */*;q=0.5"),
-    ("Accept-Encoding", "identity"),
-)
+_MANNERS = {"User-Agent": f"dropd/{__version__}", "Accept": "application/json, */*;q=0.5", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +85,15 @@ class Http:
 
     def call(self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None) -> Sent:
         """One request. What the body raises (BodyChanged and the like) passes through: nothing whole was sent then."""
-        return self._send(method, _parsed(url), headers, body or Content(), {})
+        return self._send(method, _parsed(url), {**_MANNERS, **headers}, body or Content(), {})
 
-    def call_verbatim(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Sent:
-        """Likewise, with path and query byte for byte as in `url`, which is neither parsed anew nor remembered."""
+    def call_presigned(self, method: str, url: str, body: Body) -> Sent:
+        """Likewise, with path and query byte for byte as in `url`, and no header that could be missing in what was signed."""
         parts = urlsplit(url)
         target = url.split("#", 1)[0][len(parts.scheme) + 3 + len(parts.netloc) :]
         target = target if target.startswith("/") else "/" + target
         origin = httpx.URL(f"{parts.scheme}://{parts.netloc}/")
-        return self._send(method, origin, headers, body, {"target": target.encode("ascii")})
+        return self._send(method, origin, {}, body, {"target": target.encode("ascii")})
 
     def call_patiently(self, call: Callable[[], Sent]) -> Sent:
         """A call that is safe to repeat, a few times within seconds. 429 and 503 are left to the ledger's longer clock."""
@@ -117,8 +113,8 @@ class Http:
         self._transport.close()
 
     def _send(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body, more: Mapping[str, bytes]) -> Sent:
-        fields = [("Host", url.netloc.decode("ascii")), *_COMMON_HEADERS, *headers.items()]
-        if body.content_type and "Content-Type" not in headers:
+        fields = [("Host", url.netloc.decode("ascii")), *headers.items()]
+        if body.content_type:
             fields.append(("Content-Type", body.content_type))
         if method not in ("GET", "HEAD") or body.length:
             fields.append(("Content-Length", str(body.length)))  # exact, so that httpx never falls back to chunks

@@ -216,7 +216,7 @@ class TwentyFourSevenOffice(HttpProvider):
         body = bodies.raw(parcel.open, parcel.size, content_type)
 
         def once() -> Sent:
-            return self._storage.call_verbatim(place.method, place.url, {}, body)
+            return self._storage.call_presigned(place.method, place.url, body)
 
         sent = self._http.call_patiently(once)
         now = self._clock()
