@@ -72,7 +72,7 @@ def spots_of(row: Row, base: Path) -> dict[str, Spot]:
             if _is_path(row, role, text) and _has_dates_alone(row, role, text):
                 out[role] = Spot(role, normpath(join(literal(base), text)), row.path(role), row)
         elif "inbox" in out and not row.has(role):
-            out[role] = Spot(role, f"{out['inbox'].text}/{role}", row.path(role), row)
+            out[role] = Spot(role, join(out["inbox"].text, role), row.path(role), row)
     return out
 
 
@@ -119,10 +119,15 @@ class Folders:
                 self._fixed.setdefault(spot.parts, []).append(spot)
 
     def check(self) -> None:
-        for inner in self.spots:
+        misplaced: set[int] = set()  # routes whose inbox is wrong: their default folders in it are not told as well
+        for inner in sorted(self.spots, key=lambda spot: spot.role != "inbox"):
+            if inner.row and inner.row.index in misplaced and not inner.row.has(inner.role):
+                continue
             for outer, depth in self._around(inner):
                 mistake = self._private(inner, outer, depth) or self._mistake(inner, outer, depth)
                 if mistake:
+                    if inner.role == "inbox" and inner.row:
+                        misplaced.add(inner.row.index)
                     self.report.add(inner.place, *mistake, about=f"{outer.role} {outer.place}")
 
     def _around(self, inner: Spot) -> Iterator[tuple[Spot, int]]:

@@ -947,6 +947,18 @@ def test_a_mistake_is_told_with_its_line_and_what_to_write_instead(mistake: Mist
     assert "hunter2" not in str(raised.value)
 
 
+def test_a_misplaced_inbox_is_told_once_and_not_again_for_the_folders_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "dropd.yaml"
+    file.write_text(
+        TABLE
+        + "- {name: a, inbox: /in, subfolders: deep, provider: arm, client_id: x, file_type: X}\n"
+        + "- {name: b, inbox: /in/b, provider: arm, client_id: x, file_type: X}\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        load(file, kinds(), secrets=False)
+    assert [problem.where for problem in raised.value.problems] == ["routes[b].inbox"]
+
+
 def test_the_table_stands_on_files_without_a_mistake(tmp_path: Path) -> None:
     file = tmp_path / "dropd.yaml"
     for good in (ROUTE, ACCOUNT):
