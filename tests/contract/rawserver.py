@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Heard:
 
 @dataclass
 class Say:
-    """`after`: how many bytes of the body are read before the answer; `then`: what follows it."""
+    """`after`: how many bytes of the body are read before the answer; the connection ends with it, the rest unread."""
 
     status: int = 200
     body: object = b""
@@ -64,7 +65,7 @@ class RawServer:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def __enter__(self) -> RawServer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -127,17 +128,17 @@ class RawServer:
         heard.body, heard.complete = bytes(body), len(body) == length
         with self._lock:
             self.heard.append(heard)
+        if early is None and not heard.complete:  # the client broke off
+            return Say(how="nothing"), rest
         return early or self.answer(heard), rest
 
     def _tell(self, connection: socket.socket, say: Say) -> bool:
         """Whether the connection lives on."""
+        if say.after is not None:  # closing on unread bytes makes a reset, behind what was said
+            connection.recv(1, socket.MSG_PEEK)
         if say.how == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
         if say.how != "nothing":
             connection.sendall(say.raw())
-        if say.after is not None:  # half-close, so that the answer is not lost in a reset
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(1 << 20):
-                pass
         return say.how == "whole" and say.after is None and say.headers.get("Connection") != "close"
