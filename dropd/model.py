@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from dropd.naming import display
+
 AMILI_ARM = "amili-arm"
 AMILI_MEDIA = "amili-media"
 RECEEVE = "receeve"
@@ -157,6 +159,12 @@ class Drop:
     person_order: bool = False  # a person said "again": the duplicate check is passed over
     filed_dir: str | None = None  # the folder it is filed in: an absolute path
     filed_as: str | None = None  # its final name there
+
+    @property
+    def shown_path(self) -> str:
+        """Where it was dropped, below its inbox, fit to be shown."""
+        taking = self.taking
+        return display(f"{taking.folder}/{taking.name}" if taking.folder else taking.name)
 
     @property
     def short_id(self) -> str:

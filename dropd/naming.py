@@ -9,7 +9,7 @@ import fnmatch
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -132,6 +132,11 @@ def fits(name: str, patterns: Iterable[str]) -> bool:
 def is_ignored(name: str, more: Iterable[str] = ()) -> bool:
     """Whether dropd passes the name over in silence."""
     return fits(name, IGNORED) or fits(name, more)
+
+
+def is_sidecar_or_companion(name: str, among: Collection[str]) -> bool:
+    """Whether a name belongs to another one of these rather than being a drop of its own."""
+    return any(name.endswith(suffix) and name.removesuffix(suffix) in among for suffix in (SIDECAR_SUFFIX, COMPANION_SUFFIX))
 
 
 # ------------------------------------------------------------------------------------------------ names in done/ and failed/

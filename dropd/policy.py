@@ -28,8 +28,8 @@ from dropd.model import (
 )
 
 FOLLOWS: Mapping[State, frozenset[State]] = {
-    State.TAKING: frozenset({State.READY, State.REJECTED, State.RELEASED, State.FAILED, State.UNCONFIRMED}),
-    State.READY: frozenset({State.SENDING, State.REJECTED}),
+    State.TAKING: frozenset({State.TAKING, State.READY, State.REJECTED, State.RELEASED, State.FAILED, State.UNCONFIRMED}),
+    State.READY: frozenset({State.READY, State.SENDING, State.REJECTED}),
     State.SENDING: frozenset({State.READY, State.CONFIRMING, State.UNCONFIRMED, State.ACCEPTED, State.REJECTED}),
     State.CONFIRMING: frozenset({State.CONFIRMING, State.ACCEPTED, State.REJECTED, State.READY, State.UNCONFIRMED}),
     State.UNCONFIRMED: frozenset({State.UNCONFIRMED, State.ACCEPTED, State.READY, State.REJECTED}),
@@ -106,7 +106,7 @@ def _after(drop: Drop, outcome: Outcome, rules: Rules, now: float, dice: Dice) -
         case Changed():
             return rejected(Error(Code.CHANGED_WHILE_SENDING, outcome.reason))
         case Misconfigured():  # the pause says when; it costs no attempt
-            return Step(to=_untouched(drop), event="misconfigured", data={"reason": outcome.reason}, changes={"due_at": now})
+            return Step(to=untouched(drop), event="misconfigured", data={"reason": outcome.reason}, changes={"due_at": now})
         case Absent():
             return Step(to=State.READY, event="absent", changes={"due_at": now})
         case Unconfirmed():
@@ -118,7 +118,7 @@ def _after(drop: Drop, outcome: Outcome, rules: Rules, now: float, dice: Dice) -
             return _after_later(drop, outcome, rules, now, dice)
 
 
-def _untouched(drop: Drop) -> State:
+def untouched(drop: Drop) -> State:
     """The state a drop goes back to when a call came to nothing."""
     return State.READY if drop.state is State.SENDING else drop.state
 
@@ -136,7 +136,7 @@ def _after_later(drop: Drop, later: Later, rules: Rules, now: float, dice: Dice)
         )
     setbacks = drop.setbacks + 1
     changes = {"due_at": next_try(later, setbacks, rules, now, dice), "setbacks": setbacks}
-    return Step(to=_untouched(drop), event="later", data={"reason": later.reason, "due_at": changes["due_at"]}, changes=changes)
+    return Step(to=untouched(drop), event="later", data={"reason": later.reason, "due_at": changes["due_at"]}, changes=changes)
 
 
 def without_verdict(drop: Drop, reason: str, rules: Rules, now: float) -> Step:
@@ -183,6 +183,16 @@ def pause_after(
     else:
         probe_at = now + backoff(tries, rules, dice)
     return Pause(provider, target, kind, outcome.reason, since, probe_at, tries)  # type: ignore[arg-type]
+
+
+def lengthened(pause: Pause, rules: Rules, now: float, dice: Dice) -> Pause:
+    """The pause goes on: its probe told nothing of how the vendor is."""
+    return replace(pause, tries=pause.tries + 1, probe_at=now + backoff(pause.tries + 1, rules, dice))
+
+
+def is_forbidden(outcome: Outcome) -> bool:
+    """Whether the vendor barred one target rather than the account."""
+    return isinstance(outcome, Misconfigured) and outcome.scope == "target"
 
 
 def ends_pause(outcome: Outcome) -> bool:

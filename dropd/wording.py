@@ -10,7 +10,20 @@ from datetime import datetime, tzinfo
 
 from dropd.model import Code, Drop, Status, Target
 
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 def on_day(at: float, tz: tzinfo | None = None) -> str:

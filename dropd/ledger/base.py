@@ -40,11 +40,11 @@ class Ledger(Protocol):
 
     # -- one drop's life
 
-    def begin(self, drop_id: str, taking: Taking, owner: str, now: float) -> Drop:
-        """The row in TAKING, before the file is touched."""
+    def begin(self, drop_id: str, taking: Taking, owner: str, now: float, verdict: Step | None = None) -> Drop:
+        """The row in TAKING, before the file is touched; or already with a verdict, for a file that was found in work/ without a row."""
 
     def ready(self, drop: Drop, step: Step, identity: str, now: float) -> Drop:
-        """TAKING -> READY, reserving the identity. Raises HasTwin, writing nothing, unless the drop is a person's order."""
+        """TAKING -> READY, reserving the identity. Raises HasTwin, writing nothing, unless the step makes it a person's order."""
 
     def move(self, drop: Drop, step: Step, now: float) -> Drop:
         """One step of policy.py. The owner stays while the same thread goes on (rows.owner_after) and is cleared otherwise."""
@@ -98,6 +98,9 @@ class Ledger(Protocol):
 
     def named(self, route: str, folder: str, name: str) -> Drop | None:
         """The latest drop of this original name in this folder of a route's inbox."""
+
+    def failed_file(self, inbox_id: str, inode: int) -> Drop | None:
+        """The latest FAILED drop of this inbox whose file has this inode: a file that a person moved back keeps it."""
 
     def recent(
         self, *, route: str | None = None, states: Collection[State] | None = None, limit: int | None = None

@@ -35,16 +35,20 @@ class MemoryLedger:
         self._events.append(Event(now, after.id, after.state, event, event_data(step) if step else {}))
         return after
 
-    def begin(self, drop_id: str, taking: Taking, owner: str, now: float) -> Drop:
+    def begin(self, drop_id: str, taking: Taking, owner: str, now: float, verdict: Step | None = None) -> Drop:
+        drop = begun(drop_id, taking, owner, now)
         with self._lock:
-            return self._put(None, begun(drop_id, taking, owner, now), "taking", now)
+            return self._put(
+                None, moved(drop, verdict, now) if verdict else drop, verdict.event if verdict else "taking", now, verdict
+            )
 
     def ready(self, drop: Drop, step: Step, identity: str, now: float) -> Drop:
         with self._lock:
             twins = [d for d in self._drops.values() if d.id != drop.id and self._identities.get(d.id) == identity and is_twin(d)]
-            if twins and not drop.person_order:
+            after = moved(drop, step, now)
+            if twins and not after.person_order:
                 raise HasTwin(min(twins, key=lambda twin: twin.taken_at))
-            self._put(drop, moved(drop, step, now), step.event, now, step)
+            self._put(drop, after, step.event, now, step)
             self._identities[drop.id] = identity
             return self._drops[drop.id]
 
@@ -141,6 +145,11 @@ class MemoryLedger:
         with self._lock:
             wanted = (route, folder, name)
             return self._latest([d for d in self._drops.values() if (d.taking.route, d.taking.folder, d.taking.name) == wanted])
+
+    def failed_file(self, inbox_id: str, inode: int) -> Drop | None:
+        with self._lock:
+            failed = [d for d in self._drops.values() if d.state is State.FAILED]
+            return self._latest([d for d in failed if (d.taking.inbox_id, d.taking.stamp.inode) == (inbox_id, inode)])
 
     def recent(
         self, *, route: str | None = None, states: Collection[State] | None = None, limit: int | None = None

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DatabaseError
 from dropd.errors import LedgerError, LedgerTooNew, Lost
 from dropd.ledger.base import Event, HasTwin
 from dropd.ledger.rows import CLAIMABLE, attempt_of, begun, claimed, event_data, is_twin, moved
-from dropd.ledger.tables import MIGRATIONS, about, drop_to_row, drops, events, inboxes, pauses, row_to_drop
+from dropd.ledger.tables import MIGRATIONS, about, drop_to_row, drops, events, inboxes, pauses, row_to_drop, signed
 from dropd.model import UNFINISHED, Attempt, Drop, Inbox, Pause, State, Step, Taking
 
 BUSY_TIMEOUT = 30.0
@@ -74,17 +74,18 @@ class SqlLedger:
 
     # -- one drop's life
 
-    def begin(self, drop_id: str, taking: Taking, owner: str, now: float) -> Drop:
+    def begin(self, drop_id: str, taking: Taking, owner: str, now: float, verdict: Step | None = None) -> Drop:
         drop = begun(drop_id, taking, owner, now)
+        drop = moved(drop, verdict, now) if verdict else drop
         with self._write() as connection:
             connection.execute(insert(drops).values(**drop_to_row(drop)))
-            _append(connection, drop, "taking", {}, now)
+            _append(connection, drop, verdict.event if verdict else "taking", event_data(verdict) if verdict else {}, now)
         return drop
 
     def ready(self, drop: Drop, step: Step, identity: str, now: float) -> Drop:
         after = moved(drop, step, now)
         with self._write() as connection:
-            if not drop.person_order:
+            if not after.person_order:
                 same = select(drops).where(drops.c.identity == identity, drops.c.id != drop.id).order_by(drops.c.taken_at)
                 for twin in _drops(connection, same):
                     if is_twin(twin):
@@ -217,6 +218,10 @@ class SqlLedger:
 
     def named(self, route: str, folder: str, name: str) -> Drop | None:
         return self._latest(select(drops).where(drops.c.route == route, drops.c.name == name, drops.c.folder == folder))
+
+    def failed_file(self, inbox_id: str, inode: int) -> Drop | None:
+        failed = select(drops).where(drops.c.state == str(State.FAILED), drops.c.inbox_id == inbox_id)
+        return self._latest(failed.where(drops.c.inode == signed(inode)))
 
     def recent(
         self, *, route: str | None = None, states: Collection[State] | None = None, limit: int | None = None

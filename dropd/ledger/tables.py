@@ -109,6 +109,7 @@ Index("drops_by_state", drops.c.route, drops.c.state)
 Index("drops_by_identity", drops.c.identity)
 Index("drops_by_name", drops.c.route, drops.c.name)
 Index("drops_filed", drops.c.filed_as)
+Index("drops_failed_file", drops.c.inode, sqlite_where=text("state = 'failed'"))
 
 events = Table(
     "events",
@@ -165,7 +166,7 @@ def drop_to_row(drop: Drop) -> dict[str, Any]:
         **{key: getattr(taking, key) for key in _SAME_IN_TAKING},
         "state": str(drop.state),
         "status": str(drop.status) if drop.status else None,
-        "inode": _signed(taking.stamp.inode),
+        "inode": signed(taking.stamp.inode),
         "size": taking.stamp.size,
         "mtime_ns": taking.stamp.mtime_ns,
         "target": drop.target.as_dict(),
@@ -213,7 +214,7 @@ _SAME_IN_DROP = (
 )
 
 
-def _signed(inode: int) -> int:
+def signed(inode: int) -> int:
     """SQLite's integers are signed; network filesystems hand out inodes above 2^63."""
     return inode - 2**64 if inode >= 2**63 else inode
 

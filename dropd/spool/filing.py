@@ -121,12 +121,15 @@ def _is_ours(name: str, folder_fd: int, drop_id: str) -> bool:
         return False
 
 
-def take_again(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: str) -> None:
-    """Bring a filed file, and its companion, back into the work folder. Raises Gone where it is not there."""
+def take_back(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: str, *, inode: int) -> None:
+    """Bring a filed file, and its companion, back into the work folder. Raises Gone where this very file is not there."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(drop_id, 0o700, dir_fd=inbox.work_fd)
     try:
         with filing_folder(inbox, folder) as folder_fd, opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd:
+            there = lstat_at(filed_as, folder_fd)
+            if there is None or there.st_ino != inode:
+                raise FileNotFoundError
             rename_noreplace(filed_as, folder_fd, name, work_fd)
             with contextlib.suppress(FileNotFoundError):
                 rename_noreplace(filed_as + COMPANION_SUFFIX, folder_fd, name + COMPANION_SUFFIX, work_fd)
@@ -146,15 +149,27 @@ def remove_sidecar(inbox: OpenInbox, drop_id: str, folder: str, filed_as: str) -
             os.fsync(fd)
 
 
-def try_rename(inbox: OpenInbox, folder: str) -> None:
-    """Prove that a file can go from the work folder to this one and back by rename. Raises OSError (EXDEV: another filesystem)."""
-    draft = "trial"
-    write_whole(draft, b"", inbox.private_fd)
+def trial(inbox: str, folder: str) -> OSError | None:
+    """Prove that a file can go from the inbox to this folder by rename, or say why not; EXDEV: it is on another filesystem or mount.
+
+    Of a folder that is not there yet, the nearest one above it that is. A missing inbox proves nothing, and is no fault.
+    """
+    name = f".dropd-trial-{os.getpid()}"
+    target = Path(folder)
+    while not target.is_dir():
+        target = target.parent
     try:
-        with filing_folder(inbox, folder) as fd:
-            trial = f".dropd-trial-{inbox.inbox_id[:8]}"
-            os.rename(draft, trial, src_dir_fd=inbox.private_fd, dst_dir_fd=fd)
-            os.unlink(trial, dir_fd=fd)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(draft, dir_fd=inbox.private_fd)
+        with opened(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as inbox_fd:
+            write_whole(name, b"", inbox_fd)
+            try:
+                with opened(str(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as target_fd:
+                    os.rename(name, name + "-there", src_dir_fd=inbox_fd, dst_dir_fd=target_fd)
+                    os.unlink(name + "-there", dir_fd=target_fd)
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=inbox_fd)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error
+    return None

@@ -28,16 +28,16 @@ def parts_of(folder: str) -> list[str]:
     return folder.split("/") if folder else []
 
 
-def owner_name(about: os.stat_result) -> str:
-    """The login name of the file's owner, or their number."""
+def owner_name_of(uid: int) -> str:
+    """The login name of a file's owner, or their number."""
     try:
-        return pwd.getpwuid(about.st_uid).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(about.st_uid)
+        return str(uid)
 
 
 def take(inbox: OpenInbox, drop_id: str, folder: str, name: str, stamp: Stamp, *, companion: bool) -> None:
-    """Move the file, and its companion, into the work folder: no-replace, and durable on return.
+    """Move the file, and its companion, into the work folder, never replacing. `make_durable` makes it last.
 
     Raises Gone where it is no longer there or no longer a plain file of this inbox, StillWritten where it changed since it was seen; the
     file then stands in the inbox as before.
@@ -64,9 +64,17 @@ def take(inbox: OpenInbox, drop_id: str, folder: str, name: str, stamp: Stamp, *
             raise StillWritten("it changed while it was taken")
         if companion:
             take_companion(inbox, drop_id, folder, name)
-        os.fsync(fd)
-        for changed in (work_fd, inbox.work_fd, folder_fd):
-            os.fsync(changed)
+
+
+def make_durable(inbox: OpenInbox, drop_id: str, folder: str, name: str) -> None:
+    """The file's content and its new place survive a power cut when this returns."""
+    with opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd:
+        with opened(name, LOOK, dir_fd=work_fd) as fd:
+            os.fsync(fd)
+        os.fsync(work_fd)
+    os.fsync(inbox.work_fd)
+    with contextlib.suppress(FileNotFoundError), folder_below(inbox.fd, parts_of(folder)) as folder_fd:
+        os.fsync(folder_fd)
 
 
 def take_companion(inbox: OpenInbox, drop_id: str, folder: str, name: str) -> None:

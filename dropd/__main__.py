@@ -1,0 +1,5 @@
+"""`python -m dropd`."""
+
+from dropd.cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""One `dropd run` per state folder: a lock that the kernel drops with the process, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from dropd.errors import LedgerError, Locked
+
+
+def make_state_dir(path: Path) -> None:
+    """Made if missing, 0700. Raises LedgerError."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+    except OSError as error:
+        raise LedgerError(f"the state folder {path} cannot be used ({error.strerror}); make it, owned by dropd's user") from None
+
+
+@contextlib.contextmanager
+def held(state_dir: Path) -> Iterator[None]:
+    """Hold the lock. Raises Locked, naming the process that has it."""
+    fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(f"another dropd runs with the state folder {state_dir}: {_holder(fd)}") from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}).encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def is_held(state_dir: Path) -> bool:
+    """Whether a daemon runs on this state folder now."""
+    try:
+        fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _holder(fd: int) -> str:
+    try:
+        about = json.loads(os.pread(fd, 200, 0))
+        return f"process {about['pid']}, since {about['since']}"
+    except (ValueError, KeyError):
+        return "a process that is just starting"

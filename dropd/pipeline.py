@@ -1,0 +1,340 @@
+"""The story of one drop, top to bottom: take, prepare, deliver, file away.
+
+    (inbox/) --take--> TAKING --prepare--> READY --deliver--> SENDING --> ACCEPTED --file away--> DONE
+                          |                  ^                   |  |
+                          |                  +---- later --------+  +--> CONFIRMING, UNCONFIRMED (polled, asked; see policy.py)
+                          +--> REJECTED (does not fit) <------------+--> REJECTED --file away--> FAILED
+
+The ledger is written before each step, so that a death between any two of them leaves a row that says what was about to happen;
+recovery.py goes on from there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dropd import policy, result
+from dropd.errors import Gone, InboxTrouble, NameTaken, StillWritten
+from dropd.ledger.base import HasTwin
+from dropd.model import (
+    Absent,
+    Changed,
+    Code,
+    Drop,
+    Error,
+    Later,
+    Misconfigured,
+    Outcome,
+    State,
+    Status,
+    Step,
+    Taking,
+    Unconfirmed,
+    identity,
+)
+from dropd.naming import Template, content_type, display, filed_names, for_vendor
+from dropd.providers.base import Parcel, Provider
+from dropd.routing import COMPANION_LIMIT, Unroutable, check_size, resolve
+from dropd.spool import filing, work
+from dropd.spool.mark import OpenInbox
+from dropd.surroundings import DurableNotes, Surroundings
+
+AGAIN = 10.0
+"""Seconds until a step that the disk did not allow is tried again."""
+
+
+class Pipeline:
+    """Each verb takes one drop one step further. Thread-safe: a drop has one owner, and verbs touch nothing else."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._ledger = around.ledger
+        self._now = around.clock
+
+    # ------------------------------------------------------------------------------------------------ take
+
+    def take(self, inbox: OpenInbox, seen: Taking) -> Drop:
+        """Claim a settled file: row first, then one rename. The drop comes back RELEASED where it is no longer as it was seen."""
+        drop = self._ledger.begin(self._around.new_id(self._now()), seen, self._around.owner, self._now())
+        try:
+            work.take(inbox, drop.id, seen.folder, seen.name, seen.stamp, companion=seen.companion)
+        except (Gone, StillWritten, OSError) as error:
+            if work.in_work(inbox, drop.id, seen.name) is None:
+                return self._release(drop, _in_words(error))
+        self._around.log_of(drop).info("taken", size=seen.stamp.size)
+        return self.go_on(inbox, drop)
+
+    def _release(self, drop: Drop, reason: str) -> Drop:
+        self._around.log_of(drop).info("released", reason=reason)
+        return self._ledger.move(drop, Step(to=State.RELEASED, event="released", data={"reason": reason}), self._now())
+
+    # ------------------------------------------------------------------------------------------------ prepare
+
+    def go_on(self, inbox: OpenInbox, drop: Drop) -> Drop:
+        """Prepare a drop that is in the work folder; where its disk fails, it is tried again by and by."""
+        try:
+            return self.prepare(inbox, drop)
+        except (InboxTrouble, OSError) as error:
+            reason = _in_words(error)
+            self._around.log_of(drop).error("preparing_failed", reason=reason)
+            changes = {"owner": None, "due_at": self._now() + AGAIN}
+            return self._ledger.move(
+                drop, Step(to=State.TAKING, event="preparing_failed", data={"reason": reason}, changes=changes), self._now()
+            )
+
+    def prepare(self, inbox: OpenInbox, drop: Drop) -> Drop:
+        """Hash what was taken, resolve and freeze its target, reserve its identity: READY, or refused and filed."""
+        taking = drop.taking
+        try:
+            with work.open_drop(inbox, drop.id, taking.name) as reader:
+                sha256 = work.sha256_of(reader)
+            self._check_untouched(inbox, drop)
+            work.make_durable(inbox, drop.id, taking.folder, taking.name)
+        except StillWritten as error:
+            work.give_back(inbox, drop.id, taking.folder, taking.name, companion=taking.companion)
+            return self._release(drop, str(error))
+        except Gone as error:
+            return self._vanished(drop, str(error))
+        changes: dict[str, Any] = {"sha256": sha256, "content_type": content_type(taking.name), "setbacks": 0}
+        changes |= self._person_order(inbox, drop, sha256)
+        try:
+            target, changes["content_type"], give_up_after = self._target(inbox, drop)
+        except Unroutable as error:
+            return self._reject(drop, error.error, changes)
+        now = self._now()
+        changes |= {"target": target, "due_at": now, "give_up_at": now + give_up_after}
+        try:
+            ready = self._ledger.ready(
+                drop, Step(to=State.READY, event="ready", changes=changes), identity(taking.provider, target, sha256), now
+            )
+        except HasTwin as error:
+            message = f"The same content is drop {error.twin.id}."
+            return self._reject(drop, Error(Code.DUPLICATE, message), {**changes, "duplicate_of": error.twin.id})
+        self._around.log_of(drop).debug("ready", target=target.as_dict())
+        return ready
+
+    def _check_untouched(self, inbox: OpenInbox, drop: Drop) -> None:
+        about = work.in_work(inbox, drop.id, drop.taking.name)
+        if about is None:
+            raise Gone("it is not in the work folder any more")
+        if work.stamp_of(about) != drop.taking.stamp:
+            raise StillWritten("somebody wrote to it while it was taken")
+
+    def _person_order(self, inbox: OpenInbox, drop: Drop, sha256: str) -> dict[str, bool]:
+        """A file that a person moved from failed/ back into the inbox is to be sent, whatever the ledger thinks of its content."""
+        earlier = self._ledger.failed_file(drop.taking.inbox_id, drop.taking.stamp.inode)
+        if earlier is None or earlier.id == drop.id or earlier.sha256 != sha256:
+            return {}
+        if earlier.filed_dir is not None and earlier.filed_as is not None:
+            filing.remove_sidecar(inbox, earlier.id, earlier.filed_dir, earlier.filed_as)
+        doubt = drop.possible_duplicate or earlier.status in (Status.UNCONFIRMED, Status.DUPLICATE)
+        return {"person_order": True, "possible_duplicate": doubt}
+
+    def _target(self, inbox: OpenInbox, drop: Drop) -> tuple[Any, str, float]:
+        taking = drop.taking
+        route = self._around.routes.get(taking.route)
+        account = self._around.accounts.get(route.provider) if route is not None else None
+        if route is None or account is None:
+            raise Unroutable(Code.REFUSED, f"The route {taking.route!r} is no longer configured.")
+        limits = [limit for limit in (route.max_size, account.max_size) if limit is not None]
+        check_size(taking.stamp.size, min(limits, default=None), allow_empty=route.allow_empty)
+        companion = work.read_companion(inbox, drop.id, taking.name, COMPANION_LIMIT) if route.wants_companion else None
+        target = resolve(route, taking.name, taking.folder, companion)
+        traits = account.provider.traits
+        declared = target.file_type if traits.file_type_is_content_type else None
+        declared = declared or content_type(taking.name)
+        refused = account.provider.check(target, declared)
+        if refused is not None:
+            raise Unroutable(refused.code, refused.reason)
+        return target, declared, account.rules.give_up_after
+
+    # ------------------------------------------------------------------------------------------------ deliver
+
+    def deliver(self, drop: Drop) -> Outcome | None:
+        """One call to the provider for a drop that was claimed, and what follows from it. None: it came to no call."""
+        account = self._around.accounts[drop.taking.provider]
+        rules = account.rules
+        started = self._now()
+        if drop.state is State.UNCONFIRMED and not rules.can_ask:
+            reason = drop.error.message if drop.error else "No answer came back."
+            self.conclude(drop, policy.without_verdict(drop, reason, rules, started))
+            return None
+        try:
+            outcome, drop = self._call(account.provider, drop)
+        except Gone as error:
+            self._vanished(drop, str(error))
+            return None
+        except InboxTrouble as error:  # the share went away; the drop is as safe there as it was
+            waiting = Step(
+                to=policy.untouched(drop),
+                event="inbox_away",
+                data={"reason": str(error)},
+                changes={"due_at": started + AGAIN},
+            )
+            self._ledger.move(drop, waiting, self._now())
+            return None
+        step = policy.after_call(drop, outcome, rules, started=started, now=self._now(), dice=self._around.dice)
+        self._tell(drop, outcome, step)
+        self.conclude(drop, step)
+        return outcome
+
+    def _call(self, provider: Provider, drop: Drop) -> tuple[Outcome, Drop]:
+        notes = DurableNotes(self._ledger, drop, self._now)
+        taking = drop.taking
+        with contextlib.ExitStack() as stack:
+            inbox = stack.enter_context(self._around.places.open(taking.route, taking.inbox))
+            parcel = Parcel(
+                drop_id=drop.id,
+                name=for_vendor(taking.name),
+                size=taking.stamp.size,
+                content_type=drop.content_type or content_type(taking.name),
+                target=drop.target,
+                open=lambda: work.open_drop(inbox, drop.id, taking.name),
+                polls=drop.polls,
+                since=drop.since,
+            )
+            if drop.state is State.CONFIRMING:
+                return provider.poll(parcel, notes), notes.drop
+            if drop.state is State.UNCONFIRMED:
+                return provider.ask(parcel, notes), notes.drop
+            try:
+                self._check_whole(inbox, drop)
+            except StillWritten as error:
+                return Changed(reason=str(error)), drop
+            outcome = provider.send(parcel, notes)
+            return outcome, notes.drop
+
+    def _check_whole(self, inbox: OpenInbox, drop: Drop) -> None:
+        """Size and hash are checked against the row before sending: what lies in work/ may have come back from a power cut."""
+        self._check_untouched(inbox, drop)
+        with work.open_drop(inbox, drop.id, drop.taking.name) as reader:
+            if work.sha256_of(reader) != drop.sha256:
+                raise StillWritten("The file was changed after it was taken.")
+
+    def _tell(self, drop: Drop, outcome: Outcome, step: Step) -> None:
+        log = self._around.log_of(drop).bind(provider=drop.taking.provider, state=str(step.to), attempt=drop.attempt)
+        if outcome.http_status is not None:
+            log = log.bind(http_status=outcome.http_status)
+        if outcome.reason:
+            log = log.bind(reason=outcome.reason)
+        calm = not isinstance(outcome, Later | Misconfigured | Unconfirmed | Changed | Absent)
+        (log.info if calm else log.warning)(step.event)
+
+    # ------------------------------------------------------------------------------------------------ conclude and file away
+
+    def _reject(self, drop: Drop, error: Error, changes: Mapping[str, Any]) -> Drop:
+        step = policy.rejected(error)
+        self._around.log_of(drop).warning(step.event, reason=error.message)
+        return self.conclude(drop, replace(step, changes={**changes, **step.changes}))
+
+    def _vanished(self, drop: Drop, reason: str) -> Drop:
+        """The file is neither in the inbox nor in work/: nothing can be sent or filed, so it is said loudly."""
+        error = Error(Code.FILE_MISSING, reason)
+        self._around.log_of(drop).error("file_missing", reason=reason)
+        if drop.state is State.TAKING:
+            return self._ledger.move(drop, Step(to=State.RELEASED, event="file_missing", data={"reason": reason}), self._now())
+        now = self._now()
+        step = policy.rejected(error)
+        drop = self._ledger.move(drop, replace(step, changes={**step.changes, "finished_at": now}), now)
+        return self._ledger.move(drop, Step(to=State.FAILED, event="nothing_to_file"), now)
+
+    def conclude(self, drop: Drop, step: Step) -> Drop:
+        """Commit a step; a verdict is committed with the final name, and the drop filed away at once."""
+        now = self._now()
+        if step.to not in (State.ACCEPTED, State.REJECTED):
+            return self._ledger.move(drop, step, now)
+        verdict = replace(step, changes={**step.changes, "finished_at": now, "due_at": None})
+        try:
+            with self._around.places.open(drop.taking.route, drop.taking.inbox) as inbox:
+                name = self._final_name(inbox, drop, step.to, now)
+                drop = self._ledger.move(drop, replace(verdict, changes={**verdict.changes, **name}), now)
+                return self._file_away(inbox, drop)
+        except (InboxTrouble, OSError) as error:
+            if drop.state is not step.to:  # the verdict counts more than where the file goes
+                drop = self._ledger.move(drop, verdict, now)
+            return self._file_later(drop, _in_words(error))
+
+    def file_away(self, drop: Drop) -> Drop:
+        """A drop with a verdict goes to its final place; for the filings that were interrupted."""
+        try:
+            with self._around.places.open(drop.taking.route, drop.taking.inbox) as inbox:
+                return self._file_away(inbox, drop)
+        except (InboxTrouble, OSError) as error:
+            return self._file_later(drop, _in_words(error))
+
+    def _file_later(self, drop: Drop, reason: str) -> Drop:
+        self._around.log_of(drop).warning("filing_failed", reason=reason)
+        changes = {"owner": None, "due_at": self._now() + AGAIN}
+        return self._ledger.move(
+            drop, Step(to=drop.state, event="filing_failed", data={"reason": reason}, changes=changes), self._now()
+        )
+
+    def _file_away(self, inbox: OpenInbox, drop: Drop) -> Drop:
+        taking = drop.taking
+        while True:
+            if drop.filed_dir is None or drop.filed_as is None:
+                name = self._final_name(inbox, drop, drop.state, self._now())
+                drop = self._ledger.move(drop, Step(to=drop.state, event="named", changes=name), self._now())
+                continue
+            try:
+                filing.place(
+                    inbox,
+                    drop.id,
+                    taking.name,
+                    drop.filed_dir,
+                    drop.filed_as,
+                    inode=taking.stamp.inode,
+                    companion=taking.companion,
+                )
+                filing.write_sidecar(inbox, drop.id, drop.filed_dir, drop.filed_as, self._sidecar(drop))
+                break
+            except NameTaken:  # somebody put a file there since the name was chosen: another name, committed first
+                with contextlib.suppress(Gone, FileExistsError):
+                    filing.take_back(inbox, drop.id, taking.name, drop.filed_dir, drop.filed_as, inode=taking.stamp.inode)
+                unnamed = Step(
+                    to=drop.state, event="name_taken", data={"name": drop.filed_as}, changes={"filed_dir": None, "filed_as": None}
+                )
+                drop = self._ledger.move(drop, unnamed, self._now())
+            except Gone as error:
+                self._around.log_of(drop).error("file_missing", reason=str(error))
+                break
+        end = State.DONE if drop.state is State.ACCEPTED else State.FAILED
+        drop = self._ledger.move(drop, Step(to=end, event="filed"), self._now())
+        log = self._around.log_of(drop).bind(
+            state=str(end), folder=display(drop.filed_dir or ""), filed_as=display(drop.filed_as or "")
+        )
+        (log.info if end is State.DONE else log.warning)("filed")
+        return drop
+
+    def _final_name(self, inbox: OpenInbox, drop: Drop, end: State, now: float) -> dict[str, str]:
+        taking = drop.taking
+        route = self._around.routes.get(taking.route)
+        kind = "done" if end in (State.ACCEPTED, State.DONE) else "failed"
+        day = time.localtime(now)
+        dates = {"yyyy": time.strftime("%Y", day), "mm": time.strftime("%m", day), "dd": time.strftime("%d", day)}
+        folder = Template.parse(getattr(route, kind)).fill(dates) if route is not None else f"{taking.inbox}/{kind}"
+        folder = f"{folder}/{taking.folder}" if taking.folder else folder
+        stamp = time.strftime("%Y%m%d-%H%M%S", day)
+        names = filed_names(taking.name, stamp=stamp, short_id=drop.short_id, companion=taking.companion)
+        return {"filed_dir": folder, "filed_as": filing.free_name(inbox, folder, names)}
+
+    def _sidecar(self, drop: Drop) -> str:
+        twins = self._ledger.find(drop.duplicate_of) if drop.duplicate_of else []
+        account = self._around.accounts.get(drop.taking.provider)
+        content = result.result(
+            drop,
+            self._ledger.attempts(drop.id),
+            label=account.provider.traits.label if account else drop.taking.provider_type,
+            version=self._around.version,
+            host=self._around.host,
+            duplicate_of=twins[0] if twins else None,
+        )
+        return result.as_text(content)
+
+
+def _in_words(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
