@@ -15,21 +15,11 @@ def check_folders(config: Config) -> list[Problem]:
     problems = []
     for route in config.routes:
         for kind in ("done", "failed"):
-            folder = _fixed_part(getattr(route, kind))
+            folder = Template.parse(getattr(route, kind)).fixed_folder
             error = trial(str(route.inbox), folder)
             if error is not None:
                 problems.append(_problem(config, route, kind, folder, error))
     return problems
-
-
-def _fixed_part(template: str) -> str:
-    """The folder above the first date in the path."""
-    text = ""
-    for literal, placeholder in Template.parse(template).parts:
-        text += literal
-        if placeholder is not None:
-            return text.rpartition("/")[0] or "/"
-    return text
 
 
 def _problem(config: Config, route: Route, kind: str, folder: str, error: OSError) -> Problem:

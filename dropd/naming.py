@@ -204,6 +204,16 @@ class Template:
         """No placeholder: the same value for every file."""
         return not self.placeholders
 
+    @property
+    def fixed_folder(self) -> str:
+        """Of a path template: the folder above its first placeholder; the whole path where there is none."""
+        text = ""
+        for literal, placeholder in self.parts:
+            text += literal
+            if placeholder is not None:
+                return text.rpartition("/")[0] or "/"
+        return text
+
     def fill(self, values: Mapping[str, str | None]) -> str:
         """Raises MissingValue where a placeholder has no value, or the whole comes out empty."""
         out: list[str] = []

@@ -19,7 +19,7 @@ from dropd.intake.scanner import LookRules, Seen, look
 from dropd.intake.settle import Settling
 from dropd.intake.watcher import Watcher
 from dropd.model import Inbox, Stamp, State, Taking
-from dropd.naming import display
+from dropd.naming import Template, display
 from dropd.pipeline import Pipeline
 from dropd.spool.mark import OpenInbox
 from dropd.spool.work import owner_name_of
@@ -297,10 +297,7 @@ def _root(route: Route, known: Inbox | None) -> _Root:
 
 def _below(folder: str, inbox: str) -> str | None:
     """The part of done or failed below the inbox that is not looked into: up to the first date in it. None: it lies elsewhere."""
-    fixed = folder.split("{", 1)[0]
-    if "{" in folder:
-        fixed = os.path.dirname(fixed)
-    path = os.path.relpath(fixed, inbox)
+    path = os.path.relpath(Template.parse(folder).fixed_folder, inbox)
     return None if path.split(os.sep, 1)[0] in (os.pardir, os.curdir) else path
 
 
