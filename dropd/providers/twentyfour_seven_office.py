@@ -84,9 +84,10 @@ def classify(
 ) -> Outcome:
     """What an answer to PUT or STATUS comes to, or to a DECLARE that gave no place. Pure."""
     trace = answers.trace_id(headers, body)
-    if step is Step.STATUS and status == 404:  # soon after the PUT it may not be known yet
-        return Pending(again_at=again_at, reason=answers.said(status, body), http_status=status, trace_id=trace)
     outcome = answers.common(step, status, headers, body, now=now)
+    if step is Step.STATUS and isinstance(outcome, Refused):
+        # 404 soon after the PUT, above all: a no to the question is none to the file, which is there
+        return Pending(again_at=again_at, reason=outcome.reason, http_status=status, trace_id=trace)
     if outcome is not None:
         return outcome
     if step is Step.PUT:

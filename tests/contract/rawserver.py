@@ -39,8 +39,11 @@ class Say:
     headers: dict[str, str] = field(default_factory=dict)
     after: int | None = None
     how: str = "whole"  # whole | nothing | reset | half | garbage
+    verbatim: bytes | None = None  # these bytes and nothing else, then the end of the connection
 
     def raw(self) -> bytes:
+        if self.verbatim is not None:
+            return self.verbatim
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
         head = "".join(f"{key}: {value}\r\n" for key, value in self.headers.items())
         text = f"HTTP/1.1 {self.status} Said\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
@@ -141,4 +144,4 @@ class RawServer:
             return False
         if say.how != "nothing":
             connection.sendall(say.raw())
-        return say.how == "whole" and say.after is None and say.headers.get("Connection") != "close"
+        return say.how == "whole" and say.verbatim is None and say.after is None and say.headers.get("Connection") != "close"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import logging
 import re
 import socket
 import threading
@@ -427,6 +429,78 @@ def test_an_answer_without_end_is_not_read_for_ever(vendor: Vendor, make: Make, 
     outcome = send(make(kind), parcel(kind))
     assert type(outcome) is (Unconfirmed if status == 200 else Refused)
     assert len(outcome.reason.encode()) <= 2048
+
+
+YES = {
+    "amili-arm": {"files": [{"fileId": "0192-drop", "status": "PROCESSED", "result": "CREATED"}]},
+    "amili-media": {"_status": "OK"},
+    "receeve": {"success": True},
+}
+MALFORMED = [
+    b"",
+    b"\r\n",
+    b"HTTP/1.1",
+    b"HTTP/1.1 200",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n{}",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 99 Odd\r\n\r\n",
+    b"HTTP/2 200\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot zipped",
+    b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000 + b"\r\n{}",
+    b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("raw", MALFORMED, ids=range(len(MALFORMED)))
+def test_no_answer_is_so_odd_that_it_raises(vendor: Vendor, make: Make, raw: bytes) -> None:
+    """Whatever a vendor, or something on the way to it, writes: an upload that left whole ends in doubt, or at the account."""
+    vendor.always[UPLOADS["receeve"]] = Say(verbatim=raw)
+    outcome = send(make("receeve"), parcel("receeve"))
+    assert isinstance(outcome, Misconfigured if b" 302 " in raw else Unconfirmed)
+
+
+@pytest.mark.parametrize("kind", ONE_STEP)
+def test_answers_in_every_honest_form_are_read(vendor: Vendor, make: Make, kind: str) -> None:
+    yes = json.dumps(YES[kind]).encode()
+    zipped = gzip.compress(yes)
+    chunks = b"".join(b"%x;a=b\r\n%b\r\n" % (len(piece), piece) for piece in (yes[:5], yes[5:]))
+    for raw in (
+        b"HTTP/1.0 200 OK\r\n\r\n" + yes,
+        b"HTTP/1.1 200\r\nContent-Length: %d\r\n\r\n" % len(yes) + yes,
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + yes,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\nTrailer: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(zipped) + zipped,
+    ):
+        vendor.always[UPLOADS[kind]] = Say(verbatim=raw)
+        assert isinstance(send(make(kind), parcel(kind)), Accepted), raw
+
+
+def test_a_zip_bomb_is_only_an_answer_that_is_too_long(vendor: Vendor, make: Make) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    vendor.always[UPLOADS["receeve"]] = Say(200, bomb, {"Content-Encoding": "gzip"})
+    assert isinstance(send(make("receeve"), parcel("receeve")), Unconfirmed)
+
+
+@pytest.mark.parametrize("kind", sorted(TARGETS))
+def test_the_logs_hold_no_secret_even_at_their_most_talkative(
+    vendor: Vendor, make: Make, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        vendor.instead[UPLOADS.get(kind, "/v1/fileUpload")] = [Say(401, {})]
+        send(make(kind), parcel(kind))
+    told = caplog.text
+    for secret in (*SECRETS.values(), "fetched-token-", "sig=a", "YWNtZT", "eyJ"):
+        assert secret not in told
 
 
 @pytest.mark.parametrize("kind", ONE_STEP)
