@@ -144,9 +144,12 @@ class Rounds:
         try:
             next_look = min(next_look, self._look_and_take(root))
         except (InboxTrouble, OSError) as error:
-            self._note(root, red=str(error))
             root.watched = False
-            next_look = min(next_look, time.monotonic() + 5.0)
+            if self._hear_of_adoption(root):
+                next_look = time.monotonic()
+            else:
+                self._note(root, red=str(error))
+                next_look = min(next_look, time.monotonic() + 5.0)
         except BaseException as error:  # a fault of the code ends the process: systemd starts it anew
             self._failure = error
         with self._bell:
@@ -186,6 +189,15 @@ class Rounds:
         root.watched = True
         if trouble:
             self._log.warning("not_watched", route=name, reason=trouble, looked_at_every=root.route.scan_every)
+
+    def _hear_of_adoption(self, root: _Root) -> bool:
+        """`dropd init --adopt` gives an inbox a new mark, through the ledger: the next look believes it."""
+        name, path = root.route.name, str(root.route.inbox)
+        row = next((row for row in self._ledger.inboxes() if row.route == name and row.path == path), None)
+        if row is None or row.inbox_id is None or row.inbox_id == self._places.mark_of(name, path):
+            return False
+        self._places.remember(name, path, row.inbox_id)
+        return True
 
     def _may_take(self, root: _Root, seen: Seen, now: float) -> bool:
         stamp, until = root.not_before.get(seen.key, (None, 0.0))
@@ -248,11 +260,11 @@ class Rounds:
                 self._log.error("inbox_red", route=route.name, inbox=display(str(route.inbox)), reason=red)
             elif root.about is not None and before.red is not None:
                 self._log.warning("inbox_well_again", route=route.name, inbox=display(str(route.inbox)))
-        same = red == before.red and left == before.left_alone and (inbox_id or before.inbox_id) == before.inbox_id
+        same = red == before.red and left == before.left_alone and inbox_id in (None, before.inbox_id)
         if same and before.last_look is not None and now - before.last_look < min(route.scan_every, 10.0):
             return  # not a row at every event
         since = before.since if red == before.red else now
-        root.about = Inbox(route.name, str(route.inbox), inbox_id or before.inbox_id, red, since, now, left)
+        root.about = Inbox(route.name, str(route.inbox), inbox_id, red, since, now, left)
         self._ledger.look(root.about)
 
     def is_quiet(self, since: float) -> bool:

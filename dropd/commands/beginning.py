@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,21 +76,23 @@ def make_inboxes(config: Config) -> list[Path]:
 
 
 def adopt(config: Config, route_name: str) -> str:
-    """A person's word that this is the right folder: it gets a new mark that this ledger knows. The mark. Raises CannotInit."""
+    """A person's word that this is the right folder: it gets a new mark that this ledger knows. The mark. Raises CannotInit.
+
+    A running daemon hears of it through the ledger.
+    """
     route = next((route for route in config.routes if route.name == route_name), None)
     if route is None:
         raise CannotInit(f"no route is named {route_name!r}; there are: {', '.join(route.name for route in config.routes)}")
     lock.make_state_dir(config.state_dir)
-    with lock.held(config.state_dir):
-        ledger = SqlLedger(config.state_dir / LEDGER)
-        try:
-            with open_inbox(str(route.inbox), route=route.name, ledger_id=ledger.ledger_id, known_id=None, adopt=True) as inbox:
-                ledger.look(Inbox(route.name, str(route.inbox), inbox.inbox_id, None, os.stat(route.inbox).st_mtime, None))
-                return inbox.inbox_id
-        except InboxTrouble as error:
-            raise CannotInit(f"{route.inbox}: {error}") from None
-        finally:
-            ledger.close()
+    ledger = SqlLedger(config.state_dir / LEDGER)
+    try:
+        with open_inbox(str(route.inbox), route=route.name, ledger_id=ledger.ledger_id, known_id=None, adopt=True) as inbox:
+            ledger.look(Inbox(route.name, str(route.inbox), inbox.inbox_id, None, time.time(), None))
+            return inbox.inbox_id
+    except InboxTrouble as error:
+        raise CannotInit(f"{route.inbox}: {error}") from None
+    finally:
+        ledger.close()
 
 
 def logins(config: Config, kinds: Mapping[str, type[Provider]], redactor: Redactor) -> list[tuple[str, str, str | None]]:

@@ -82,7 +82,7 @@ class Ledger(Protocol):
     # -- inboxes
 
     def look(self, inbox: Inbox) -> None:
-        """Keep what was seen of an inbox: its mark, its health, what was left alone."""
+        """Keep what was seen of an inbox: its mark (None: the one that is known stays), its health, what was left alone."""
 
     def inboxes(self) -> Sequence[Inbox]: ...
 

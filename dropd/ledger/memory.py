@@ -119,7 +119,9 @@ class MemoryLedger:
 
     def look(self, inbox: Inbox) -> None:
         with self._lock:
-            self._inboxes[inbox.route] = inbox
+            known = self._inboxes.get(inbox.route)
+            keeps = inbox.inbox_id is None and known is not None and known.path == inbox.path
+            self._inboxes[inbox.route] = replace(inbox, inbox_id=known.inbox_id) if keeps and known is not None else inbox
 
     def inboxes(self) -> Sequence[Inbox]:
         with self._lock:

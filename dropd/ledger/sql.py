@@ -189,6 +189,9 @@ class SqlLedger:
 
     def look(self, inbox: Inbox) -> None:
         with self._write() as connection:
+            known = connection.execute(select(inboxes).where(inboxes.c.route == inbox.route)).mappings().first()
+            if inbox.inbox_id is None and known is not None and known["path"] == inbox.path:
+                inbox = replace(inbox, inbox_id=known["inbox_id"])
             connection.execute(inboxes.delete().where(inboxes.c.route == inbox.route))
             connection.execute(insert(inboxes).values(**asdict(inbox)))
 
