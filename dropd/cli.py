@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -120,10 +121,15 @@ def check(path: Path, login: bool, as_json: bool) -> NoReturn:
     from dropd.checks import check_folders
 
     redactor = Redactor()
-    config = load(path, kinds())
-    problems = check_folders(config)
-    if problems:
-        raise ConfigError(problems)
+    try:
+        config = load(path, kinds())
+        if problems := check_folders(config):
+            raise ConfigError(problems)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        print(reading.to_json({"file": str(path), "problems": [asdict(problem) for problem in error.problems], "logins": []}))
+        sys.exit(BAD_CONFIG)
     outcomes = beginning.logins(config, kinds(), redactor) if login else []
     if as_json:
         logins = [{"provider": name, "login": how, "reason": reason} for name, how, reason in outcomes]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from dropd import policy
 from dropd.errors import Gone, InboxTrouble
 from dropd.ledger.base import Ledger
-from dropd.model import Code, Drop, Error, Stamp, State, Step, Taking
+from dropd.model import Attempt, Code, Drop, Error, Stamp, State, Step, Taking
 from dropd.naming import content_type, display, is_sidecar_or_companion
 from dropd.pipeline import Pipeline
 from dropd.providers.base import Proof
@@ -54,8 +54,12 @@ class Recovery:
             case Proof.NOTHING:
                 changes = {"due_at": now, "error": Error(Code.UNCONFIRMED, reason)}
                 step = Step(to=State.UNCONFIRMED, event="died_sending", data={"reason": reason}, changes=changes)
-        self._log.warning(step.event, drop=drop.id, route=drop.taking.route, file=display(drop.taking.name))
-        self._ledger.move(drop, step, now)
+        outcome = "later" if proof is Proof.NOT_SENT else "unconfirmed"
+        attempt = Attempt(
+            started_at=drop.since, finished_at=now, outcome=outcome, http_status=None, message=reason, trace_id=None
+        )
+        self._around.log_of(drop).warning(step.event, reason=reason)
+        self._ledger.move(drop, replace(step, attempt=attempt), now)
 
     # ------------------------------------------------------------------------------------------------ the keeper's part
 
