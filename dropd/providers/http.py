@@ -26,6 +26,7 @@ from dropd.providers.bodies import Body, Content
 ANSWER_MAX = 64 * 1024  # bytes; a longer answer counts as unreadable
 POOL_WAIT = 300.0  # seconds for a free connection: senders are as many as connections, so that only a renewal ever waits
 KEEP_ALIVE = 4.0  # seconds; many servers close after 5, and a request that meets their close leaves doubt
+WARY = 600.0  # seconds after a connection broke, during which each call gets a connection of its own
 TRIES = 3
 TRY_WITHIN = 10.0  # seconds; when the first try took longer, the ledger's clock goes on
 
@@ -82,10 +83,13 @@ class Http:
         timeout = options.timeout
         self._timeout = {"connect": timeout.connect, "write": timeout.write, "read": timeout.read, "pool": POOL_WAIT}
         self._stop = stop
+        self._wary_until = 0.0
 
     def call(self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None) -> Sent:
         """One request. What the body raises (BodyChanged and the like) passes through: nothing whole was sent then."""
-        return self._send(method, _parsed(url), {**_MANNERS, **headers}, body or Content(), {})
+        # a vendor that closes unannounced meets the next call on that connection: doubt, once, and not for every twentieth file
+        alone = {"Connection": "close"} if time.monotonic() < self._wary_until else {}
+        return self._send(method, _parsed(url), {**_MANNERS, **headers, **alone}, body or Content(), {})
 
     def call_presigned(self, method: str, url: str, body: Body) -> Sent:
         """Likewise, with path and query byte for byte as in `url`, and no header that could be missing in what was signed."""
@@ -131,6 +135,8 @@ class Http:
         ) as error:
             return NoAnswer(Phase.CONNECT, _why(error))
         except httpx.TransportError as error:
+            if not isinstance(error, httpx.TimeoutException):
+                self._wary_until = time.monotonic() + WARY
             return NoAnswer(Phase.WHOLE if body.whole else Phase.CUT, _why(error))
         data, complete = _read(response, self._timeout["read"])
         return Answer(response.status_code, response.headers, data, complete, body.whole)

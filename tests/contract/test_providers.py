@@ -538,6 +538,26 @@ def test_connections_are_kept(vendor: Vendor, make: Make) -> None:
     assert vendor.server.connections == 1
 
 
+def test_a_vendor_that_closes_unannounced_raises_doubt_once(vendor: Vendor, make: Make) -> None:
+    """Its close and our next file pass each other on the way: once bitten, each call gets a connection of its own for a while."""
+    yes = b'{"success": true}'
+    vendor.always[UPLOADS["receeve"]] = Say(verbatim=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(yes), yes))
+    provider = make("receeve", auth={"token": {"env": "token"}})
+    outcomes = [type(send(provider, parcel("receeve"))) for _ in range(300)]
+    assert len(outcomes) - outcomes.count(Accepted) <= 1
+
+
+def test_after_a_broken_connection_calls_stand_alone_for_a_while(vendor: Vendor, make: Make) -> None:
+    provider = make("receeve", auth={"token": {"env": "token"}})
+    vendor.instead[UPLOADS["receeve"]] = [Say(how="nothing")]
+    assert isinstance(send(provider, parcel("receeve")), Unconfirmed)
+    for _ in range(2):
+        assert isinstance(send(provider, parcel("receeve")), Accepted)
+    provider._http._wary_until = 0.0  # type: ignore[attr-defined]
+    assert isinstance(send(provider, parcel("receeve")), Accepted)
+    assert [heard.header("connection") for heard in vendor.server.heard] == [None, "close", "close", None]
+
+
 def test_cookies_are_never_sent_back(vendor: Vendor, make: Make) -> None:
     provider = make("receeve")
     vendor.instead[UPLOADS["receeve"]] = [Say(200, {"r": {"success": True}}, {"Set-Cookie": "a=b; Path=/"})]
