@@ -20,7 +20,7 @@ def test_a_refused_login_pauses_the_account_and_fails_no_file(place, sandbox):
             (inbox / f"{n}.pdf").write_bytes(f"%PDF {account} {n}".encode())
     with place.start() as program:
         program.wait_for("paused", count=4, kind="login")
-        eventually(lambda: len([e for e in program.events("taken")]) == 20)
+        eventually(lambda: len(program.events("taken")) == 20)
         about = place.call("status", "--json")
         assert about.returncode == 1
         status = json.loads(about.stdout)
