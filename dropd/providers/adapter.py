@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from dropd.fields import ProviderOptions
 from dropd.model import Changed, Code, Later, Outcome, Refused, Target, Unconfirmed
 from dropd.providers import answers
 from dropd.providers.answers import Step
@@ -18,7 +19,6 @@ from dropd.providers.auth import FixedToken, Login, RenewedTokens, Token, Tokens
 from dropd.providers.base import Clock, Notes, Parcel, Proof, Traits
 from dropd.providers.bodies import Body, BodyChanged, BodyUnreadable
 from dropd.providers.http import Answer, Http, NoAnswer, Sent
-from dropd.providers.options import HttpOptions
 from dropd.providers.scrub import Scrubber
 
 Judge = Callable[[int, Mapping[str, str], bytes | None], Outcome]
@@ -28,7 +28,7 @@ Judge = Callable[[int, Mapping[str, str], bytes | None], Outcome]
 class HttpProvider:
     """A provider over HTTP. Thread-safe."""
 
-    Options: ClassVar[type[HttpOptions]]
+    Options: ClassVar[type[ProviderOptions]]
     traits: ClassVar[Traits]
     own_fields: ClassVar[frozenset[str]] = frozenset()
     path_ids: ClassVar[frozenset[str]] = frozenset()  # ids that become one segment of a URL's path

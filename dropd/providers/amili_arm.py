@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dropd.fields import Secret, Strict
+from dropd.fields import ProviderOptions, Secret, Strict
 from dropd.model import Accepted, Outcome, Refused
 from dropd.providers import answers, bodies
 from dropd.providers.adapter import HttpProvider, judged, segment
@@ -100,7 +100,7 @@ def _text(value: object) -> str:
 
 
 class AmiliArm(HttpProvider):
-    Options: ClassVar = ArmOptions
+    Options: ClassVar[type[ProviderOptions]] = ArmOptions
     traits = Traits(
         label="Amili ARM",
         ids=frozenset({"client_id", "file_type"}),

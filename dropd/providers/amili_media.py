@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 import jwt
 from pydantic import Field, model_validator
 
-from dropd.fields import Duration, RateLimit, Secret, Strict
+from dropd.fields import Duration, ProviderOptions, RateLimit, Secret, Strict
 from dropd.model import Accepted, Code, Misconfigured, Outcome, Refused, Target
 from dropd.providers import answers, bodies
 from dropd.providers.adapter import HttpProvider, judged, segment
@@ -90,7 +90,7 @@ def _code(answer: Mapping[str, Any]) -> Code:
 
 
 class AmiliMedia(HttpProvider):
-    Options: ClassVar = MediaOptions
+    Options: ClassVar[type[ProviderOptions]] = MediaOptions
     traits = Traits(
         label="Amili media upload",
         ids=frozenset({"reference_id", "domain", "dotted_path"}),

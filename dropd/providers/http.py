@@ -69,6 +69,18 @@ def _trust(ca: str | None) -> ssl.SSLContext:
 _parsed = functools.lru_cache(maxsize=256)(httpx.URL)
 
 
+class _Verbatim(httpx.URL):
+    """An address whose path and query leave as they are. httpcore's own `target` extension would show them to a proxy in CONNECT."""
+
+    def __init__(self, origin: str, target: str) -> None:
+        super().__init__(origin)
+        self._target = target.encode("ascii")
+
+    @property
+    def raw_path(self) -> bytes:
+        return self._target
+
+
 class Http:
     """A pool of connections. Thread-safe."""
 
@@ -89,15 +101,14 @@ class Http:
         """One request. What the body raises (BodyChanged and the like) passes through: nothing whole was sent then."""
         # a vendor that closes unannounced meets the next call on that connection: doubt, once, and not for every twentieth file
         alone = {"Connection": "close"} if time.monotonic() < self._wary_until else {}
-        return self._send(method, _parsed(url), {**_MANNERS, **headers, **alone}, body or Content(), {})
+        return self._send(method, _parsed(url), {**_MANNERS, **headers, **alone}, body or Content())
 
     def call_presigned(self, method: str, url: str, body: Body) -> Sent:
         """Likewise, with path and query byte for byte as in `url`, and no header that could be missing in what was signed."""
         parts = urlsplit(url)
         target = url.split("#", 1)[0][len(parts.scheme) + 3 + len(parts.netloc) :]
         target = target if target.startswith("/") else "/" + target
-        origin = httpx.URL(f"{parts.scheme}://{parts.netloc}/")
-        return self._send(method, origin, {}, body, {"target": target.encode("ascii")})
+        return self._send(method, _Verbatim(f"{parts.scheme}://{parts.netloc}/", target), {}, body)
 
     def call_patiently(self, call: Callable[[], Sent]) -> Sent:
         """A call that is safe to repeat, a few times within seconds. 429 and 503 are left to the ledger's longer clock."""
@@ -116,14 +127,15 @@ class Http:
     def close(self) -> None:
         self._transport.close()
 
-    def _send(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body, more: Mapping[str, bytes]) -> Sent:
+    def _send(self, method: str, url: httpx.URL, headers: Mapping[str, str], body: Body) -> Sent:
         fields = [("Host", url.netloc.decode("ascii")), *headers.items()]
         if body.content_type:
             fields.append(("Content-Type", body.content_type))
         if method not in ("GET", "HEAD") or body.length:
             fields.append(("Content-Length", str(body.length)))  # exact, so that httpx never falls back to chunks
         body.whole = False
-        request = httpx.Request(method, url, headers=fields, stream=body, extensions={"timeout": self._timeout, **more})
+        request = httpx.Request(method, url, headers=fields, stream=body, extensions={"timeout": self._timeout})
+        request.url = url  # Request makes a plain copy of it
         try:
             response = self._transport.handle_request(request)
         except (

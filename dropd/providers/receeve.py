@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
-from dropd.fields import Secret, Strict
+from dropd.fields import ProviderOptions, Secret, Strict
 from dropd.model import Accepted, Outcome, Refused
 from dropd.providers import answers, bodies
 from dropd.providers.adapter import HttpProvider, judged, segment
@@ -99,7 +99,7 @@ def _texts(leaves: list[dict[str, Any]], *keys: str) -> list[str]:
 
 
 class Receeve(HttpProvider):
-    Options: ClassVar = ReceeveOptions
+    Options: ClassVar[type[ProviderOptions]] = ReceeveOptions
     traits = Traits(
         label="receeve",
         ids=frozenset({"client_id", "account_id", "file_type", "extra_fields"}),

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dropd.errors import DropdError
 from dropd.providers.base import Provider
+
+if TYPE_CHECKING:  # holds dropd's own to the interface; at run time they are found like anybody's
+    from dropd.providers.amili_arm import AmiliArm
+    from dropd.providers.amili_media import AmiliMedia
+    from dropd.providers.receeve import Receeve
+    from dropd.providers.twentyfour_seven_office import TwentyFourSevenOffice
+
+    _OWN: tuple[type[Provider], ...] = (AmiliArm, AmiliMedia, Receeve, TwentyFourSevenOffice)
 
 GROUP = "dropd.providers"
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import model_validator
 
-from dropd.fields import Duration, Secret, Strict
+from dropd.fields import Duration, ProviderOptions, Secret, Strict
 from dropd.model import Accepted, Later, Misconfigured, Outcome, Pending, Refused, Target, Unconfirmed
 from dropd.providers import answers, bodies
 from dropd.providers.adapter import HttpProvider, is_segment, judged, segment
@@ -149,7 +149,7 @@ def _may_be_used(url: str, *, loopback_http: bool) -> bool:
 
 
 class TwentyFourSevenOffice(HttpProvider):
-    Options: ClassVar = OfficeOptions
+    Options: ClassVar[type[ProviderOptions]] = OfficeOptions
     traits = Traits(
         label="24SevenOffice",
         ids=frozenset({"file_type"}),

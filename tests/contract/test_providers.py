@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import socket
+import ssl
 import threading
 import time
 from base64 import b64decode
@@ -17,6 +18,7 @@ from typing import Any, BinaryIO
 
 import jwt
 import pytest
+import trustme
 from contract.rawserver import Heard, RawServer, Say
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -573,6 +575,17 @@ def test_the_environment_has_no_say(vendor: Vendor, make: Make, monkeypatch: pyt
     assert isinstance(send(make("receeve"), parcel("receeve")), Accepted)
 
 
+def test_a_proxy_is_used_where_one_is_given(vendor: Vendor, make: Make) -> None:
+    """Everything goes through it, the presigned address still byte for byte."""
+    away = "http://127.0.0.1:9"
+    places = {"uploadMethod": "PUT", "uploadUrl": f"{away}/store/1{QUERY}", "fileId": 1}
+    vendor.server.answer = lambda heard: Say(200, places if heard.method == "POST" else b"")
+    outcome = send(make("24sevenoffice", url=away, auth={"token": {"env": "token"}}, proxy=vendor.url), parcel("24sevenoffice"))
+    assert isinstance(outcome, Pending)
+    assert [heard.target for heard in vendor.server.heard] == [f"{away}/v1/fileUpload", f"{away}/store/1{QUERY}"]
+    assert vendor.server.heard[1].header("authorization") is None
+
+
 # ------------------------------------------------------------------------------------------------ tokens
 
 
@@ -913,11 +926,48 @@ def test_the_others_cannot_be_asked_and_say_so(vendor: Vendor, make: Make, kind:
 # ------------------------------------------------------------------------------------------------ TLS
 
 
+def test_a_proxy_sees_the_host_of_a_presigned_address_and_nothing_more(make: Make, tmp_path: Path) -> None:
+    ca = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("store.example").configure_cert(context)
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    place = json.dumps({"uploadMethod": "PUT", "uploadUrl": f"https://store.example/a{QUERY}", "fileId": 1}).encode()
+    heard: list[str] = []
+
+    def serve() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                heard.append(connection.recv(65536).decode())
+                if heard[-1].startswith("POST"):
+                    said = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(place)
+                    connection.sendall(said + place)
+                    continue
+                connection.sendall(b"HTTP/1.1 200 Go\r\n\r\n")
+                with context.wrap_socket(connection, server_side=True) as line:
+                    heard.append(line.recv(65536).decode())
+                    while "%PDF-1.7 hello" not in heard[-1]:
+                        heard[-1] += line.recv(65536).decode()
+                    line.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        more = {"proxy": proxy, "tls": {"ca": str(tmp_path / "ca.pem")}}
+        outcome = send(
+            make("24sevenoffice", url="http://127.0.0.1:9", auth={"token": {"env": "token"}}, **more), parcel("24sevenoffice")
+        )
+        thread.join(10)
+    assert isinstance(outcome, Pending)
+    _, connect, put = heard
+    assert connect.split("\r\n")[0] == "CONNECT store.example:443 HTTP/1.1"
+    assert "sig" not in connect
+    assert put.split("\r\n")[0] == f"PUT /a{QUERY} HTTP/1.1"
+
+
 def test_tls_is_verified_and_its_trust_can_be_set(tmp_path: Path, make: Make) -> None:
-    import ssl
-
-    import trustme
-
     ca = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("localhost").configure_cert(context)
