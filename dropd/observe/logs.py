@@ -6,13 +6,18 @@ Every text passes a redaction processor, and control characters are escaped: nam
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, ClassVar, TextIO
+from datetime import datetime
+from typing import Any, TextIO
 
 import structlog
 
+from dropd import wording
+from dropd.model import Code
 from dropd.naming import display
 
 Event = MutableMapping[str, Any]
@@ -37,35 +42,35 @@ class Redactor:
         return secret
 
     def __call__(self, _logger: object, _method: str, event: Event) -> Event:
-        return {key: self._clean(value) for key, value in event.items()}
+        """Keys that begin with an underscore are structlog's own and never written."""
+        clean = {key: value if key.startswith("_") else self._clean(value) for key, value in event.items()}
+        if isinstance(trace := event.get("exception"), str):  # its line ends are ours, what stands between them may be anybody's
+            clean["exception"] = "\n".join(self._clean(line) for line in trace.splitlines())
+        return clean
 
     def _clean(self, value: Any) -> Any:
-        if isinstance(value, str):
-            for secret in self._secrets:
-                value = value.replace(secret, "***")
-            for pattern, instead in _LOOKS_SECRET:
-                value = pattern.sub(instead, value)
-            return display(value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
         if isinstance(value, Mapping):
             return {str(self._clean(str(key))): self._clean(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._clean(item) for item in value]
-        return value
+        text = str(value)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        for pattern, instead in _LOOKS_SECRET:
+            text = pattern.sub(instead, text)
+        return display(text)
 
 
 def configure(*, style: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> structlog.stdlib.BoundLogger:
     """`style`: auto, console or json. Everything goes to `stream`, standard error if none is given; libraries speak from warning up."""
     out = stream if stream is not None else sys.stderr
-    on_terminal = style == "console" or (style == "auto" and out.isatty())
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=False),
-        structlog.processors.format_exc_info,
-        redactor,
-    ]
-    renderer: Callable[..., Any] = (
-        Story(colors=out.isatty()) if on_terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
+    shared: list[Any] = [structlog.stdlib.add_log_level, _stamp, structlog.processors.format_exc_info, redactor]
+    if style == "console" or (style == "auto" and out.isatty()):
+        last: list[Any] = [Story.on(out)]
+    else:
+        last = [_in_order, structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -76,7 +81,7 @@ def configure(*, style: str, level: str, redactor: Redactor, stream: TextIO | No
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     root = logging.getLogger()
@@ -86,53 +91,183 @@ def configure(*, style: str, level: str, redactor: Redactor, stream: TextIO | No
     return structlog.stdlib.get_logger("dropd")
 
 
+def _stamp(_logger: object, _method: str, event: Event) -> Event:
+    """RFC 3339 with offset, in local time: structlog's own stamp of local time has no offset."""
+    event["timestamp"] = datetime.now().astimezone().isoformat(timespec="milliseconds")
+    return event
+
+
+def _in_order(_logger: object, _method: str, event: Event) -> Event:
+    """When, how bad and what first, for those who read JSON with their eyes."""
+    return {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event} | dict(event)
+
+
+# ------------------------------------------------------------------------------------------------ the story on a terminal
+
+_GREEN, _YELLOW, _RED, _DIM, _PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[2m", "\033[0m"
+_FIRST = ("file", "route", "provider", "reason")
+_NARROWEST = 60  # columns; below, the terminal wraps better than we do
+
+
+def _columns(out: TextIO) -> int:
+    try:
+        return os.get_terminal_size(out.fileno()).columns
+    except (OSError, ValueError):  # it went away, or never was a file
+        return 80
+
+
 class Story:
-    """One line per event, as a person follows a drop on a terminal."""
+    """One line per event, as a person follows drops on a terminal: when, who, and what became of it."""
 
-    _COLORS: ClassVar[Mapping[str, str]] = {"warning": "\033[33m", "error": "\033[31m", "critical": "\033[31m"}
-    _FIRST = ("file", "route", "provider", "reason")
+    def __init__(self, *, colors: bool, width: Callable[[], int] | None = None) -> None:
+        """`width`: the terminal's columns now, to break long lines and shorten long names; None: lines are left whole."""
+        from rich.cells import cell_len
 
-    def __init__(self, *, colors: bool) -> None:
         self._colors = colors
+        self._width = width
+        self._cells = cell_len
+
+    @classmethod
+    def on(cls, out: TextIO) -> Story:
+        if not out.isatty():
+            return cls(colors=False)
+        colors = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        return cls(colors=colors, width=lambda: _columns(out))
 
     def __call__(self, _logger: object, _method: str, event: Event) -> str:
-        at = str(event.pop("timestamp", ""))[11:19]
-        level = str(event.pop("level", "info"))
-        name = str(event.pop("event", ""))
-        trace = event.pop("exception", None)
-        event.pop("logger", None)
-        text = _STORIES[name].format_map(_Blank(event)) if name in _STORIES else self._plain(name, event)
-        if self._colors and level in self._COLORS:
-            text = f"{self._COLORS[level]}{text}\033[0m"
-        return f"{at}  {text}" + (f"\n{trace}" if trace else "")
+        name = str(event.get("event", ""))
+        trace = event.get("exception")
+        color = self._color(name, event)
+        first, *rest = self._broken(self._subject(event), _told(name, event))
+        at = self._painted(_DIM, str(event.get("timestamp", ""))[11:19])
+        lines = [
+            f"{at}  {first[0]}{self._painted(color, first[1])}",
+            *(f"{space}{self._painted(color, text)}" for space, text in rest),
+        ]
+        return "\n".join(lines) + (f"\n{trace}" if trace else "")
 
-    def _plain(self, name: str, event: Event) -> str:
-        fields = sorted(event, key=lambda key: (self._FIRST.index(key) if key in self._FIRST else 9, key))
-        return " ".join([name.replace("_", " "), *(f"{key}={event[key]}" for key in fields if event[key] not in (None, ""))])
+    def _broken(self, subject: str, text: str) -> list[tuple[str, str]]:
+        """The lines, each as what stands left of the text and the text itself."""
+        width = self._width() if self._width is not None else 0
+        column = min(max(24, width * 3 // 10), 40)
+        if width < _NARROWEST:
+            return [(self._padded(subject, column), text)]
+        subject = self._shortened(subject, column)
+        room = width - 10 - column - 2 - 1
+        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False, replace_whitespace=False) or [""]
+        return [(self._padded(subject, column), lines[0]), *((" " * (10 + column + 2), line) for line in lines[1:])]
+
+    def _padded(self, subject: str, column: int) -> str:
+        return subject + " " * (max(0, column - self._cells(subject)) + 2)
+
+    def _shortened(self, subject: str, column: int) -> str:
+        """A long name loses its middle: what tells two files apart stands at the beginning and at the end."""
+        left, right = subject[: len(subject) // 2], subject[len(subject) // 2 :]
+        if self._cells(subject) <= column:
+            return subject
+        while self._cells(left + right) >= column:
+            left, right = (left[:-1], right) if self._cells(left) >= self._cells(right) else (left, right[1:])
+        return f"{left}…{right}"
+
+    def _painted(self, color: str, text: str) -> str:
+        return f"{color}{text}{_PLAIN}" if self._colors and color else text
+
+    @staticmethod
+    def _color(name: str, event: Event) -> str:
+        if name in _BAD or event.get("level") in ("error", "critical"):
+            return _RED
+        if name == "accepted" or event.get("state") == "done":
+            return _GREEN
+        return _YELLOW if event.get("level") == "warning" else ""
+
+    @staticmethod
+    def _subject(event: Event) -> str:
+        return str(event.get("file") or event.get("provider") or event.get("route") or event.get("logger") or "dropd")
 
 
-class _Blank(dict[str, Any]):
+def _told(name: str, event: Event) -> str:
+    """What happened, in words; an event without a story reads as its name and fields."""
+    story = STORIES.get(f"{name}.{event.get('kind')}") or STORIES.get(name)
+    if story is None:
+        return _plain(name, event)
+    fields = _Fields(event)
+    if isinstance(size := event.get("size"), int):
+        fields["size"] = wording.size(size)
+    for key, (one, many) in {"routes": ("inbox", "inboxes"), "unfinished": ("drop", "drops")}.items():
+        fields[key] = f"{event.get(key)} {one if event.get(key) == 1 else many}"
+    fields["place"] = _place(str(event.get("folder", "")), str(event.get("file", "")), str(event.get("filed_as", "")))
+    return story.format_map(fields).removesuffix(": ")
+
+
+def _place(folder: str, file: str, filed_as: str) -> str:
+    """`done/`, or `done/acc-1/`; the whole path where done and failed have other names. With the new name, if it got one."""
+    parts = folder.split("/")
+    known = [number for number, part in enumerate(parts) if part in ("done", "failed")]
+    shown = "/".join(parts[known[-1] :]) if known else folder
+    return f"{shown}/" if file.rpartition("/")[2] == filed_as else f"{shown}/ as {filed_as}"
+
+
+def _plain(name: str, event: Event) -> str:
+    own = ("timestamp", "level", "event", "exception", "logger", "drop", _shown_as_subject(event))
+    fields = sorted((key for key in event if key not in own), key=lambda key: (_FIRST.index(key) if key in _FIRST else 9, key))
+    words = name.replace("_", " ") if re.fullmatch(r"[a-z_]+", name) else name
+    return " ".join([words, *(f"{key}={event[key]}" for key in fields if event[key] not in (None, ""))])
+
+
+def _shown_as_subject(event: Event) -> str:
+    return next((key for key in ("file", "provider", "route") if event.get(key)), "")
+
+
+class _Fields(dict[str, Any]):
     """A field that an event does not have reads as nothing."""
 
     def __missing__(self, key: str) -> str:
         return ""
 
 
-_STORIES = {
-    "started": "dropd {version} looks after {routes} inboxes; stop it with Ctrl-C",
-    "stopped": "dropd has stopped",
-    "taken": "{file}: taken from {route} ({size} bytes)",
-    "released": "{file}: left in the inbox of {route}: {reason}",
-    "accepted": "{file}: accepted by {provider}",
-    "pending": "{file}: {provider} has it and has not decided yet",
-    "later": "{file}: not delivered yet, tried again: {reason}",
-    "refused": "{file}: refused: {reason}",
-    "unconfirmed": "{file}: sent, but no answer came back: {reason}",
-    "held": "{file}: held, since it is not certain whether it arrived",
-    "filed": "{file}: filed as {folder}/{filed_as}",
-    "paused": "{provider} waits ({kind}): {reason}; next try in {next_try_in} s",
-    "resumed": "{provider} goes on after {paused_for} s",
-    "left_alone": "{file}: left alone in the inbox of {route}: {reason}",
-    "inbox_red": "the inbox of {route} cannot be used: {reason}",
-    "inbox_well_again": "the inbox of {route} is well again",
+_BAD = frozenset({*map(str, Code), "held"} - {Code.DUPLICATE, Code.UNCONFIRMED})
+_NOT_SENT = dict.fromkeys(
+    ("too_large", "empty", "wrong_type", "name_pattern", "missing_value", "not_allowed"), "not delivered: {reason}"
+)
+
+STORIES: Mapping[str, str] = {
+    **_NOT_SENT,
+    "started": "looks after {routes}; Ctrl-C ends it",
+    "recovered": "goes on with {unfinished} from before",
+    "stopped": "has stopped",
+    "taken": "taken from {route} ({size})",
+    "released": "left in the inbox of {route}: {reason}",
+    "still_growing": "still being written to ({size})",
+    "left_alone": "left alone in the inbox of {route}: {reason}",
+    "ready": "ready to be sent",
+    "preparing_failed": "cannot be prepared, tried again soon: {reason}",
+    "accepted": "accepted by {provider}",
+    "pending": "{provider} has it, and has not decided yet",
+    "later": "not delivered yet, tried again: {reason}",
+    "absent": "{provider} does not have it, sent again: {reason}",
+    "misconfigured": "waits, as the fault is not in the file: {reason}",
+    "refused": "refused: {reason}",
+    "changed_while_sending": "changed while it was sent, so it was not delivered: {reason}",
+    "gave_up": "given up: {reason}",
+    "duplicate": "not sent again: the same content was sent there before",
+    "file_missing": "has disappeared: {reason}",
+    "unconfirmed": "it may have arrived: {reason}",
+    "sent_again": "sent once more, where a second one does no harm: {reason}",
+    "held": "not sent twice, a person has to look whether it arrived: {reason}",
+    "filed": "filed in {place}",
+    "filing_failed": "cannot be filed yet, tried again soon: {reason}",
+    "paused.busy": "busy: its drops wait, next try in {next_try_in} s",
+    "paused.down": "out of reach: its drops wait, next try in {next_try_in} s: {reason}",
+    "paused.login": "login refused: its drops wait, next try in {next_try_in} s: {reason}",
+    "paused.forbidden": "one target is barred: its drops wait, next try in {next_try_in} s: {reason}",
+    "resumed": "goes on after {paused_for} s",
+    "inbox_red": "its inbox cannot be used: {reason}",
+    "inbox_well_again": "its inbox can be used again",
+    "not_watched": "no word comes when something is dropped here, looked at every {looked_at_every} s: {reason}",
+    "surely_not_sent": "was not sent yet when dropd ended: sent now",
+    "to_be_confirmed": "was sent when dropd ended: its provider is asked",
+    "died_sending": "was being sent when dropd ended: it may have arrived",
+    "orphan_held": "not sent, a person has to look whether it arrived: {reason}",
+    "left_in_work": "lies in the work folder although its drop is finished; left there",
 }
+"""What a terminal shows of each event, after its subject. `paused` has one per kind."""
