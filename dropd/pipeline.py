@@ -29,6 +29,7 @@ from dropd.model import (
     Later,
     Misconfigured,
     Outcome,
+    Pending,
     State,
     Status,
     Step,
@@ -161,7 +162,9 @@ class Pipeline:
         started = self._now()
         if drop.state is State.UNCONFIRMED and not rules.can_ask:
             reason = drop.error.message if drop.error else "No answer came back."
-            self.conclude(drop, policy.without_verdict(drop, reason, rules, started))
+            step = policy.without_verdict(drop, reason, rules, started)
+            self._around.log_of(drop).bind(provider=drop.taking.provider, state=str(step.to)).warning(step.event, reason=reason)
+            self.conclude(drop, step)
             return None
         try:
             outcome, drop = self._call(account.provider, drop)
@@ -221,6 +224,9 @@ class Pipeline:
             log = log.bind(http_status=outcome.http_status)
         if outcome.reason:
             log = log.bind(reason=outcome.reason)
+        if isinstance(outcome, Pending) and drop.state is State.CONFIRMING:
+            log.debug(step.event)  # it was told at the first time; a slow vendor is asked for minutes
+            return
         calm = not isinstance(outcome, Later | Misconfigured | Unconfirmed | Changed | Absent)
         (log.info if calm else log.warning)(step.event)
 

@@ -76,7 +76,7 @@ _STATUS_MEANS = {
     "delivered": "the vendor has it, and said so",
     "failed": "the vendor does not have it",
     "duplicate": "not sent: the vendor has the same content already",
-    "unconfirmed": "sent, and the answer got lost: dropd never sends twice on a guess",
+    "unconfirmed": "the answer got lost; never sent twice on a guess",
 }
 _MEANINGS = {
     "summary": "what happened, for the person who dropped the file",

@@ -253,7 +253,7 @@ STORIES: Mapping[str, str] = {
     "file_missing": "has disappeared: {reason}",
     "unconfirmed": "it may have arrived: {reason}",
     "sent_again": "sent once more, where a second one does no harm: {reason}",
-    "held": "not sent twice, a person has to look whether it arrived: {reason}",
+    "held": "never sent twice on a guess: a person has to look",
     "filed": "filed in {place}",
     "filing_failed": "cannot be filed yet, tried again soon: {reason}",
     "paused.busy": "busy: its drops wait, next try in {next_try_in} s",
