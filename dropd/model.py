@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -113,6 +114,11 @@ class Stamp:
     inode: int
     size: int  # bytes
     mtime_ns: int
+
+    @classmethod
+    def of(cls, about: os.stat_result) -> Stamp:
+        """Anybody may date a file to any year; beyond what 64 bits of nanoseconds hold (1677 to 2262) one date is as good as another."""
+        return cls(about.st_ino, about.st_size, max(-(2**63), min(about.st_mtime_ns, 2**63 - 1)))
 
 
 @dataclass(frozen=True, slots=True)

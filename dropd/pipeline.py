@@ -29,6 +29,7 @@ from dropd.model import (
     Later,
     Misconfigured,
     Outcome,
+    Stamp,
     Pending,
     State,
     Status,
@@ -122,7 +123,7 @@ class Pipeline:
         about = work.in_work(inbox, drop.id, drop.taking.name)
         if about is None:
             raise Gone("it is not in the work folder any more")
-        if work.stamp_of(about) != drop.taking.stamp:
+        if Stamp.of(about) != drop.taking.stamp:
             raise StillWritten("somebody wrote to it while it was taken")
 
     def _person_order(self, inbox: OpenInbox, drop: Drop, sha256: str) -> dict[str, bool]:

@@ -129,7 +129,7 @@ class Recovery:
             folder="",
             name=name,
             companion=len(names) > 1,
-            stamp=Stamp(about.st_ino, about.st_size, about.st_mtime_ns),
+            stamp=Stamp.of(about),
             owner_name=work.owner_name_of(about.st_uid),
         )
         if self._ledger.find(folder):  # finished, and yet something lies here: not ours to guess about

@@ -127,8 +127,8 @@ def _sort(
         if companion_about is None:
             found.left_alone[shown] = f"it waits for its companion {display(name + COMPANION_SUFFIX)!r}"
             return
-        companion = _stamp(companion_about)
-    found.files.append(Seen(folder, name, _stamp(about), about.st_uid, companion))
+        companion = Stamp.of(companion_about)
+    found.files.append(Seen(folder, name, Stamp.of(about), about.st_uid, companion))
 
 
 def _plain(entry: os.DirEntry[str], device: int) -> tuple[str | None, os.stat_result | None]:
@@ -148,7 +148,3 @@ def _plain(entry: os.DirEntry[str], device: int) -> tuple[str | None, os.stat_re
     if about.st_dev != device:
         return "it lies on another filesystem than the inbox", None
     return None, about
-
-
-def _stamp(about: os.stat_result) -> Stamp:
-    return Stamp(about.st_ino, about.st_size, about.st_mtime_ns)

@@ -91,7 +91,7 @@ class Ledger(Protocol):
     def unfinished(self) -> Sequence[Drop]: ...
 
     def find(self, beginning: str) -> Sequence[Drop]:
-        """The drops whose id begins, or ends, so."""
+        """The drops whose id begins, or ends, so; upper and lower case are the same."""
 
     def filed_at(self, folder: str, name: str) -> Drop | None:
         """The latest drop filed under this path."""

@@ -6,9 +6,9 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
-from dropd.errors import Lost
+from dropd.errors import LedgerError, Lost
 from dropd.ledger.base import Event, HasTwin
 from dropd.ledger.rows import CLAIMABLE, attempt_of, begun, claimed, event_data, is_twin, moved
 from dropd.model import UNFINISHED, Attempt, Drop, Inbox, Pause, State, Step, Taking
@@ -31,7 +31,12 @@ class MemoryLedger:
             row = self._drops.get(before.id)
             if row is None or (row.state, row.attempt, row.owner) != (before.state, before.attempt, before.owner):
                 raise Lost(f"drop {before.id} is no longer {before.state}")
-        self._drops[after.id] = after
+            changed = {f.name: new for f in fields(Drop) if (new := getattr(after, f.name)) != getattr(before, f.name)}
+            self._drops[after.id] = replace(row, **changed)
+        elif after.id in self._drops:
+            raise LedgerError(f"drop {after.id} has begun before")
+        else:
+            self._drops[after.id] = after
         self._events.append(Event(now, after.id, after.state, event, event_data(step) if step else {}))
         return after
 
@@ -50,7 +55,7 @@ class MemoryLedger:
                 raise HasTwin(min(twins, key=lambda twin: twin.taken_at))
             self._put(drop, after, step.event, now, step)
             self._identities[drop.id] = identity
-            return self._drops[drop.id]
+            return after
 
     def move(self, drop: Drop, step: Step, now: float) -> Drop:
         with self._lock:
@@ -89,7 +94,8 @@ class MemoryLedger:
         with self._lock:
             foreign = [drop for drop in self._drops.values() if drop.owner not in (None, owner)]
             for drop in foreign:
-                self._put(drop, replace(drop, owner=None), "disowned", now)
+                step = Step(to=drop.state, event="disowned", data={"owner": drop.owner})
+                self._put(drop, replace(drop, owner=None), step.event, now, step)
             return len(foreign)
 
     def adopt(self, states: Collection[State], owner: str, now: float) -> Sequence[Drop]:
@@ -97,6 +103,7 @@ class MemoryLedger:
             found = [
                 d for d in self._drops.values() if d.state in states and d.owner is None and (d.due_at is None or d.due_at <= now)
             ]
+            found.sort(key=lambda drop: drop.id)
             return [self._put(drop, replace(drop, owner=owner), "adopted", now) for drop in found]
 
     def pause(self, pause: Pause) -> None:
@@ -132,6 +139,7 @@ class MemoryLedger:
             return sorted((drop for drop in self._drops.values() if drop.state in UNFINISHED), key=lambda drop: drop.id)
 
     def find(self, beginning: str) -> Sequence[Drop]:
+        beginning = beginning.lower()
         with self._lock:
             found = (drop for drop in self._drops.values() if drop.id.startswith(beginning) or drop.id.endswith(beginning))
             return sorted(found, key=lambda drop: drop.id)

@@ -42,6 +42,16 @@ class FsName(TypeDecorator[str]):
         return None if value is None else os.fsdecode(value)
 
 
+class Words(TypeDecorator[str]):
+    """What a vendor or the system said: a half character in it, which no encoding can hold, is spelled out."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+
+
 class Json(TypeDecorator[Any]):
     """JSON in ASCII, so that lone surrogates in it survive."""
 
@@ -129,7 +139,7 @@ pauses = Table(
     Column("provider", String(64), primary_key=True),
     Column("target", String(32), primary_key=True),
     Column("kind", String(16), nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Words, nullable=False),
     Column("since", Float, nullable=False),
     Column("probe_at", Float, nullable=False),
     Column("tries", Integer, nullable=False),
@@ -141,7 +151,7 @@ inboxes = Table(
     Column("route", String(64), primary_key=True),
     Column("path", FsName, nullable=False),
     Column("inbox_id", String(36)),
-    Column("red", Text),
+    Column("red", Words),
     Column("since", Float, nullable=False),
     Column("last_look", Float),
     Column("left_alone", Json, nullable=False),

@@ -14,14 +14,10 @@ from typing import BinaryIO
 from dropd.errors import Gone, NameTaken, StillWritten
 from dropd.fsys import FOLDER, LOOK, folder_below, lstat_at, opened, rename_noreplace
 from dropd.model import Stamp
-from dropd.naming import COMPANION_SUFFIX, filed_names
+from dropd.naming import COMPANION_SUFFIX, display, filed_names
 from dropd.spool.mark import OpenInbox
 
 _HASH_BLOCK = 1 << 20
-
-
-def stamp_of(about: os.stat_result) -> Stamp:
-    return Stamp(about.st_ino, about.st_size, about.st_mtime_ns)
 
 
 def parts_of(folder: str) -> list[str]:
@@ -31,7 +27,7 @@ def parts_of(folder: str) -> list[str]:
 def owner_name_of(uid: int) -> str:
     """The login name of a file's owner, or their number."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        return display(pwd.getpwuid(uid).pw_name)
     except KeyError:
         return str(uid)
 
@@ -59,7 +55,7 @@ def take(inbox: OpenInbox, drop_id: str, folder: str, name: str, stamp: Stamp, *
                 raise Gone("it was taken back, or renamed") from None
             raise
         taken = os.stat(name, dir_fd=work_fd, follow_symlinks=False)
-        if stamp_of(taken) != stamp or not stat.S_ISREG(taken.st_mode):
+        if Stamp.of(taken) != stamp or not stat.S_ISREG(taken.st_mode):
             give_back(inbox, drop_id, folder, name, companion=companion)
             raise StillWritten("it changed while it was taken")
         if companion:
@@ -91,7 +87,7 @@ def take_companion(inbox: OpenInbox, drop_id: str, folder: str, name: str) -> No
 def _check(inbox: OpenInbox, about: os.stat_result, stamp: Stamp) -> None:
     if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1 or about.st_dev != inbox.about.st_dev:
         raise Gone("it is no longer a plain file of this folder")
-    if stamp_of(about) != stamp:
+    if Stamp.of(about) != stamp:
         raise StillWritten("it changed after it was seen")
 
 

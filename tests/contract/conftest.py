@@ -1,0 +1,19 @@
+"""Both implementations of the ledger, for every test that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropd.ledger.base import Ledger
+from dropd.ledger.memory import MemoryLedger
+from dropd.ledger.sql import SqlLedger
+
+
+@pytest.fixture(params=["sql", "memory"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    made: Ledger = SqlLedger(tmp_path / "ledger.db") if request.param == "sql" else MemoryLedger()
+    yield made
+    made.close()
