@@ -205,8 +205,13 @@ class Place:
     def sidecars(self, route: str | None = None) -> list[dict[str, Any]]:
         """Every result under the inboxes, each with `path`, the sidecar's own, and `filed`, its file's."""
         found = []
-        for path in sorted(self.root.rglob("*.result.json")):
-            about = json.loads(path.read_text(encoding="utf-8"))
+        names = [(folder, name) for folder, _, names in os.walk(self.root) for name in names if name.endswith(".result.json")]
+        for folder, name in sorted(names):
+            path = Path(folder, name)
+            try:
+                about = json.loads(path.read_text(encoding="utf-8"))
+            except FileNotFoundError:  # moved away since the look: the next one will tell
+                continue
             about |= {"path": path, "filed": path.with_name(path.name.removesuffix(".result.json"))}
             if route in (None, about["route"]):
                 found.append(about)
