@@ -65,8 +65,8 @@ class Limiter:
 class _Turn:
     """One sender's right to make one call."""
 
-    probe: bool
     held: frozenset[str]
+    probes: set[str]  # the pauses that this call probes: targets, or "" for the account
 
 
 class Lane:
@@ -120,9 +120,9 @@ class Lane:
             wait = self._limiter.enter(self._cost)
             if wait > 0:
                 return None, wait
-            if paused is not None:
-                self._probing.add("")
-            return _Turn(paused is not None, held), 0.0
+            turn = _Turn(held, {""} if paused is not None else set())
+            self._probing |= turn.probes
+            return turn, 0.0
 
     def _take_turn(self, turn: _Turn) -> None:
         used = False
@@ -134,56 +134,61 @@ class Lane:
             if drop is None:
                 return
             used = True
-            outcome = self._pipeline.deliver(drop)
+            with self._lock:
+                probed = [self._pauses[target] for target in turn.probes if target in self._pauses]
+            outcome = self._pipeline.deliver(drop, probed)
             if outcome is not None:
                 self._learn(turn, drop, outcome)
         finally:
             self._limiter.leave(self._cost, used=used)
             with self._lock:
-                if turn.probe:
-                    self._probing.discard("")
-                if drop is not None:
-                    self._probing.discard(drop.target.key())
+                self._probing -= turn.probes
             self._wake.notify()
 
     def _logged_in(self, turn: _Turn) -> bool:
         """A token in hand before anything is SENDING. One sender asks for it; the others find the pause that a refusal led to."""
         with self._login:
             with self._lock:
-                if "" in self._pauses and not turn.probe:
+                if self._is_barred(turn):
                     return False
             refused = self._account.provider.login()
             if refused is not None:
                 self._learn(turn, None, refused)
             return refused is None
 
+    def _is_barred(self, turn: _Turn) -> bool:
+        """Whether the account was paused since the turn was given."""
+        return "" in self._pauses and "" not in turn.probes
+
     def _claim(self, turn: _Turn) -> Drop | None:
         with self._lock:
-            held = turn.held | self._probing - {""}
-            drop = self._ledger.claim(self._name, self._owner, self._clock(), held)
+            if self._is_barred(turn):
+                return None
+            drop = self._ledger.claim(self._name, self._owner, self._clock(), turn.held | self._probing - {""})
             if drop is not None and drop.target.key() in self._pauses:
-                self._probing.add(drop.target.key())
+                turn.probes.add(drop.target.key())
+                self._probing |= turn.probes
         return drop
 
     def _learn(self, turn: _Turn, drop: Drop | None, outcome: Outcome) -> None:
         """Begin, lengthen or end a pause by what the vendor said."""
-        target = drop.target.key() if drop is not None else ""
         with self._lock:
             now = self._clock()
             if policy.ends_pause(outcome):
-                for ended in ([""] if turn.probe else []) + ([target] if target in self._probing else []):
-                    self._resume(ended, now)
+                for probed in turn.probes:
+                    self._resume(probed, now)
                 return
+            if policy.is_forbidden(outcome) and "" in turn.probes:  # the account itself is let in again
+                self._resume("", now)
             pause = policy.pause_after(
                 drop, self._name, outcome, self._current(drop, outcome), rules=self._account.rules, now=now, dice=self._dice
             )
-            if pause is None:
-                if turn.probe and (paused := self._pauses.get("")):  # no word on how the vendor is: ask again after a while
-                    self._begin(policy.lengthened(paused, self._account.rules, now, self._dice))
+            if pause is None:  # no word on how the vendor is: ask again after a while
+                for probed in turn.probes & self._pauses.keys():
+                    self._begin(policy.lengthened(self._pauses[probed], self._account.rules, now, self._dice))
                 return
             standing = self._pauses.get(pause.target)
-            mine = turn.probe if pause.target == "" else pause.target in self._probing
-            if standing is None or mine or (pause.kind == "login" and standing.kind != "login"):
+            if standing is None or pause.target in turn.probes or (pause.kind == "login" and standing.kind != "login"):
                 self._begin(pause)
 
     def _current(self, drop: Drop | None, outcome: Outcome) -> Pause | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,8 +29,9 @@ from dropd.model import (
     Later,
     Misconfigured,
     Outcome,
-    Stamp,
+    Pause,
     Pending,
+    Stamp,
     State,
     Status,
     Step,
@@ -156,8 +157,11 @@ class Pipeline:
 
     # ------------------------------------------------------------------------------------------------ deliver
 
-    def deliver(self, drop: Drop) -> Outcome | None:
-        """One call to the provider for a drop that was claimed, and what follows from it. None: it came to no call."""
+    def deliver(self, drop: Drop, pauses: Collection[Pause] = ()) -> Outcome | None:
+        """One call to the provider for a drop that was claimed, and what follows from it. None: it came to no call.
+
+        `pauses`: those that this call probes.
+        """
         account = self._around.accounts[drop.taking.provider]
         rules = account.rules
         started = self._now()
@@ -181,7 +185,7 @@ class Pipeline:
             )
             self._ledger.move(drop, waiting, self._now())
             return None
-        step = policy.after_call(drop, outcome, rules, started=started, now=self._now(), dice=self._around.dice)
+        step = policy.after_call(drop, outcome, rules, started=started, now=self._now(), dice=self._around.dice, pauses=pauses)
         self._tell(drop, outcome, step)
         self.conclude(drop, step)
         return outcome

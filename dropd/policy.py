@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ FOLLOWS: Mapping[State, frozenset[State]] = {
     State.READY: frozenset({State.READY, State.SENDING, State.REJECTED}),
     State.SENDING: frozenset({State.READY, State.CONFIRMING, State.UNCONFIRMED, State.ACCEPTED, State.REJECTED}),
     State.CONFIRMING: frozenset({State.CONFIRMING, State.ACCEPTED, State.REJECTED, State.READY, State.UNCONFIRMED}),
-    State.UNCONFIRMED: frozenset({State.UNCONFIRMED, State.ACCEPTED, State.READY, State.REJECTED}),
+    State.UNCONFIRMED: frozenset({State.UNCONFIRMED, State.CONFIRMING, State.ACCEPTED, State.READY, State.REJECTED}),
     State.ACCEPTED: frozenset({State.ACCEPTED, State.DONE}),
     State.REJECTED: frozenset({State.REJECTED, State.FAILED}),
     State.DONE: frozenset(),
@@ -44,7 +44,9 @@ DOWN_AFTER = 300.0
 """Seconds without a single answer of use after which a busy vendor counts as down, and the time stops counting against its drops."""
 
 SOONEST = 1.0
-"""Seconds: even a Retry-After of 0 does not make a hot loop."""
+"""Seconds: even a Retry-After of 0 does not make a hot loop. Less where `first` is less, but never no rest at all."""
+
+LEAST = 0.1
 
 Dice = Callable[[], float]
 """A number from [0, 1)."""
@@ -64,18 +66,27 @@ class Rules:
 def backoff(setbacks: int, rules: Rules, dice: Dice) -> float:
     """Seconds until try number `setbacks` + 1: doubling from `first` to `max`, a fifth of it by chance either way."""
     doubled = rules.first * 2.0 ** min(max(setbacks - 1, 0), 30)
-    return min(doubled, rules.max) * (0.8 + 0.4 * dice())
+    return max(min(doubled, rules.max) * (0.8 + 0.4 * dice()), LEAST)
 
 
 def next_try(later: Later, setbacks: int, rules: Rules, now: float, dice: Dice) -> float:
     """When the vendor said, if it said; else by backoff."""
     if later.not_before is not None:
-        return max(later.not_before, now + min(SOONEST, rules.first)) + 0.1 * min(SOONEST, rules.first) * dice()
+        soonest = max(min(SOONEST, rules.first), LEAST)
+        return max(later.not_before, now + soonest) + 0.1 * soonest * dice()
     return now + backoff(setbacks, rules, dice)
 
 
-def after_call(drop: Drop, outcome: Outcome, rules: Rules, *, started: float, now: float, dice: Dice) -> Step:
-    """What one call of send, poll or ask leads to. ACCEPTED and REJECTED still lack the final name, which only the disk can tell."""
+def after_call(
+    drop: Drop, outcome: Outcome, rules: Rules, *, started: float, now: float, dice: Dice, pauses: Collection[Pause] = ()
+) -> Step:
+    """What one call of send, poll or ask leads to. ACCEPTED and REJECTED still lack the final name, which only the disk can tell.
+
+    `pauses`: those that this call probes; the time that they have lasted so far does not count towards giving up.
+    """
+    paused = max((given_back(pause, drop, now) for pause in pauses), default=0.0)
+    if drop.give_up_at is not None:
+        drop = replace(drop, give_up_at=drop.give_up_at + paused)
     step = _after(drop, outcome, rules, now, dice)
     attempt = Attempt(
         started_at=started,
@@ -170,7 +181,7 @@ def pause_after(
             kind, target = "forbidden", drop.target.key()
         case Misconfigured():
             kind, target = "login", ""
-        case Later(whole_account=True):
+        case Later() if outcome.whole_account or drop is None:  # without a login nobody can be sent to
             kind, target = "busy", ""
         case _:
             return None
@@ -178,7 +189,7 @@ def pause_after(
     since = current.since if current else now
     if kind == "busy":
         probe_at = next_try(outcome, tries, rules, now, dice) if isinstance(outcome, Later) else now
-        if current is not None and (current.kind == "down" or now - since >= DOWN_AFTER):
+        if current is not None and (current.stops_the_clock or now - since >= DOWN_AFTER):
             kind = "down"
     else:
         probe_at = now + backoff(tries, rules, dice)
@@ -188,6 +199,12 @@ def pause_after(
 def lengthened(pause: Pause, rules: Rules, now: float, dice: Dice) -> Pause:
     """The pause goes on: its probe told nothing of how the vendor is."""
     return replace(pause, tries=pause.tries + 1, probe_at=now + backoff(pause.tries + 1, rules, dice))
+
+
+def given_back(pause: Pause, drop: Drop, now: float) -> float:
+    """The seconds of a pause that do not count against a drop."""
+    waits = pause.provider == drop.taking.provider and pause.target in ("", drop.target.key())
+    return max(0.0, now - max(pause.since, drop.taken_at)) if waits and pause.stops_the_clock else 0.0
 
 
 def is_forbidden(outcome: Outcome) -> bool:

@@ -12,6 +12,7 @@ from dropd.errors import LedgerError, Lost
 from dropd.ledger.base import Event, HasTwin
 from dropd.ledger.rows import CLAIMABLE, attempt_of, begun, claimed, event_data, is_twin, moved
 from dropd.model import UNFINISHED, Attempt, Drop, Inbox, Pause, State, Step, Taking
+from dropd.policy import given_back
 
 
 class MemoryLedger:
@@ -113,11 +114,11 @@ class MemoryLedger:
     def resume(self, provider: str, target: str, now: float) -> Pause | None:
         with self._lock:
             pause = self._pauses.pop((provider, target), None)
-            if pause is not None and pause.stops_the_clock:
-                for drop in [d for d in self._drops.values() if d.taking.provider == provider and d.state in UNFINISHED]:
-                    if drop.give_up_at is not None and target in ("", drop.target.key()):
-                        waited = max(0.0, now - max(pause.since, drop.taken_at))
-                        self._drops[drop.id] = replace(drop, give_up_at=drop.give_up_at + waited)
+            if pause is not None:
+                for drop in self._drops.values():
+                    if drop.state in UNFINISHED and drop.give_up_at is not None:
+                        give_up_at = drop.give_up_at + given_back(pause, drop, now)
+                        self._drops[drop.id] = replace(drop, give_up_at=give_up_at)
             return pause
 
     def pauses(self) -> Sequence[Pause]:
