@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from dropd import lock, wording
+from dropd.commands import tables
+from dropd.commands.tables import print_show, print_status
 from dropd.config import Config
 from dropd.errors import DropdError
 from dropd.ledger.base import Ledger
 from dropd.ledger.memory import MemoryLedger
 from dropd.ledger.sql import SqlLedger
 from dropd.model import UNFINISHED, Drop, State
-from dropd.naming import display
+from dropd.naming import SIDECAR_SUFFIX, display
+from dropd.providers.registry import kinds
 from dropd.result import timestamp
 
+__all__ = [
+    "as_json",
+    "find_drop",
+    "open_ledger",
+    "print_list",
+    "print_show",
+    "print_status",
+    "show",
+    "standing_in_failed",
+    "status",
+    "to_json",
+]
+
 LEDGER = "ledger.db"
-_COLUMNS = ("waiting", "sending", "unconfirmed", "done", "failed")
 _COLUMN_OF = {
     State.TAKING: "waiting",
     State.READY: "waiting",
@@ -46,11 +61,12 @@ def open_ledger(config: Config) -> Ledger:
 
 def find_drop(ledger: Ledger, config: Config, wanted: str) -> Drop:
     """By the beginning or end of its id, by the path of its filed file or sidecar, or by the path it was dropped at. Raises NotFound."""
-    if "/" in wanted or Path(wanted).exists():
-        drop = _by_path(ledger, config, os.path.abspath(wanted))
-        if drop is None:
+    if "/" in wanted or os.path.lexists(wanted):
+        drop = _by_path(ledger, config, wanted)
+        if drop is not None:
+            return drop
+        if "/" in wanted:
             raise NotFound(f"no drop is known at {display(wanted)}; dropd list shows those that are")
-        return drop
     found = ledger.find(wanted) if len(wanted) >= 4 else []
     if not found:
         raise NotFound(f"no drop has the id {display(wanted)}; dropd list shows those there are")
@@ -61,16 +77,21 @@ def find_drop(ledger: Ledger, config: Config, wanted: str) -> Drop:
     return found[0]
 
 
-def _by_path(ledger: Ledger, config: Config, path: str) -> Drop | None:
-    path = path.removesuffix(".result.json")
-    folder, name = os.path.split(path)
-    filed = ledger.filed_at(folder, name)
-    if filed is not None:
-        return filed
-    for route in config.routes:
-        below = os.path.relpath(folder, route.inbox)
-        if below.split(os.sep, 1)[0] != os.pardir:
-            return ledger.named(route.name, "" if below == os.curdir else below, name)
+def _by_path(ledger: Ledger, config: Config, wanted: str) -> Drop | None:
+    """As it is written, then with the symlinks of its folder resolved."""
+    folder, name = os.path.split(os.path.abspath(wanted.removesuffix(SIDECAR_SUFFIX)))
+    for place in dict.fromkeys((folder, os.path.realpath(folder))):
+        filed = ledger.filed_at(place, name)
+        if filed is not None:
+            return filed
+        for route in config.routes:
+            for inbox in dict.fromkeys((str(route.inbox), os.path.realpath(route.inbox))):
+                below = os.path.relpath(place, inbox)
+                if below.split(os.sep, 1)[0] == os.pardir:
+                    continue
+                found = ledger.named(route.name, "" if below == os.curdir else below, name)
+                if found is not None:
+                    return found
     return None
 
 
@@ -89,7 +110,7 @@ def standing_in_failed(ledger: Ledger) -> list[Drop]:
 
 def status(config: Config, ledger: Ledger) -> dict[str, Any]:
     """What `dropd status --json` prints. `needs_attention` decides the exit code."""
-    counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_COLUMNS, 0))
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(tables.COLUMNS, 0))
     for (name, state), count in ledger.counts().items():
         if state in _COLUMN_OF:
             counts[name][_COLUMN_OF[state]] += count
@@ -127,40 +148,6 @@ def status(config: Config, ledger: Ledger) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def print_status(about: dict[str, Any]) -> None:
-    """The same for people."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    out = Console()
-    out.print("dropd is running." if about["running"] else "dropd is not running: files wait until it does.")
-    table = Table("route", "inbox", *_COLUMNS, "last look", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for route in about["routes"]:
-        look = Text("red", style="red") if route["red"] else Text(_clock(route["last_look"]))
-        table.add_row(route["route"], Text(display(route["inbox"])), *(str(route[column]) for column in _COLUMNS), look)
-    out.print(table)
-    for route in about["routes"]:
-        if route["red"]:
-            out.print(Text(f"The inbox of {route['route']} cannot be used: {route['red']}.", style="red"))
-        for path, reason in route["left_alone"].items():
-            out.print(Text(f"Left alone in {route['inbox']}: {path}: {reason}.", style="yellow"))
-    for pause in about["pauses"]:
-        what = pause["provider"] if pause["whole_account"] else f"one target of {pause['provider']}"
-        out.print(Text(f"{what} waits since {_clock(pause['since'])} ({pause['kind']}): {pause['reason']}", style="yellow"))
-    if about["oldest_unfinished"]:
-        drop = about["oldest_unfinished"]
-        out.print(
-            Text(f"The oldest unfinished drop is {drop['file']} of {drop['route']}, taken {drop['taken_at']}, {drop['state']}.")
-        )
-    for drop in about["standing_in_failed"]:
-        out.print(Text(f"In failed/: {drop['filed_at']}: {drop['summary']}", style="red"))
-
-
-def _clock(moment: str | None) -> str:
-    return moment[:19].replace("T", " ") if moment else "never"
-
-
 # ------------------------------------------------------------------------------------------------ list and show
 
 
@@ -181,73 +168,49 @@ def as_json(drop: Drop) -> dict[str, Any]:
         "finished_at": timestamp(drop.finished_at),
         "due_at": timestamp(drop.due_at) if drop.state in UNFINISHED else None,
         "attempts": drop.attempt,
+        "duplicate_of": drop.duplicate_of,
         "filed_at": display(filed) if filed else None,
-        "summary": display(wording.summary(drop, drop.taking.provider_type)) if finished else None,
+        "summary": display(_summary(drop)) if finished else None,
         "error": {"code": str(drop.error.code), "message": display(drop.error.message)}
         if drop.error and not drop.receipt
         else None,
     }
 
 
+def _summary(drop: Drop, twin: Drop | None = None) -> str:
+    return wording.summary(drop, _labels().get(drop.taking.provider_type, drop.taking.provider_type), duplicate_of=twin)
+
+
+@functools.cache
+def _labels() -> dict[str, str]:
+    """The vendors' names for people; looked up once, since it reads every installed package's entry points."""
+    return {name: kind.traits.label for name, kind in kinds().items()}
+
+
 def print_list(drops: Sequence[Drop]) -> None:
     """For people, newest first."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    if not drops:
-        print("No drops yet.")
-        return
-    table = Table("id", "taken", "route", "file", "state", "", box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for drop in drops:
-        about = as_json(drop)
-        detail = (
-            about["error"]["message"] if about["error"] else (f"next try {_clock(about['due_at'])}" if about["due_at"] else "")
-        )
-        table.add_row(
-            drop.short_id,
-            _clock(about["taken_at"]),
-            drop.taking.route,
-            Text(drop.shown_path),
-            about["status"] or about["state"],
-            Text(detail),
-        )
-    Console(soft_wrap=True).print(table)
+    tables.print_list([as_json(drop) for drop in drops])
 
 
 def show(ledger: Ledger, drop: Drop) -> dict[str, Any]:
-    """One drop with its attempts and its audit trail."""
+    """One drop with its target, its receipt, and its audit trail."""
+    about = as_json(drop)
+    twins = ledger.find(drop.duplicate_of) if drop.duplicate_of else []
+    if about["summary"] and twins:
+        about["summary"] = display(_summary(drop, twins[0]))
     return {
-        **as_json(drop),
+        **about,
+        "advice": wording.advice(drop) if about["summary"] else None,
         "target": drop.target.as_dict(),
         "content_type": drop.content_type,
         "owner": drop.taking.owner_name,
         "receipt": dict(drop.receipt) if drop.receipt is not None else None,
         "possible_duplicate": drop.possible_duplicate,
-        "duplicate_of": drop.duplicate_of,
         "events": [
             {"at": timestamp(event.at), "state": str(event.state), "event": event.event, "data": dict(event.data)}
             for event in ledger.events(drop.id)
         ],
     }
-
-
-def print_show(about: dict[str, Any]) -> None:
-    """For people: the story from top to bottom."""
-    print(f"{about['file']}  ({about['drop_id']})")
-    if about["summary"]:
-        print(about["summary"])
-    for key in ("route", "provider", "state", "size", "sha256", "owner", "filed_at", "duplicate_of"):
-        if about[key] is not None:
-            print(f"  {key.replace('_', ' '):14} {about[key]}")
-    for key, value in about["target"].items():
-        if value:
-            print(f"  {key.replace('_', ' '):14} {display(str(value))}")
-    print("What happened:")
-    for event in about["events"]:
-        attempt = event["data"].get("attempt") or {}
-        reason = attempt.get("message") or event["data"].get("reason") or event["data"].get("message") or ""
-        print(f"  {_clock(event['at'])}  {event['event']:18} {display(str(reason))}".rstrip())
 
 
 def to_json(value: Any) -> str:
