@@ -70,17 +70,18 @@ def _copy(file: Path, target: Path) -> str:
 class Verdict:
     """Follows one copied file through the ledger until it is filed, or nothing happens to it for `wait` seconds."""
 
-    def __init__(self, route: str, folder: str, name: str, wait: float) -> None:
+    def __init__(self, route: str, folder: str, name: str, wait: float, *, since: float) -> None:
+        """`since`: when the copy had not begun. What was taken before, under the same name, is another drop."""
         self._where = (route, folder, name)
         self._wait = wait
-        self._since = time.time()
+        self._since = since
         self._changed = time.monotonic()
         self.drop: Drop | None = None
 
     def __call__(self, ledger: Ledger) -> bool:
         """Whether it is over."""
         found = ledger.named(*self._where)
-        if found is not None and found.taken_at >= self._since - 1.0:
+        if found is not None and found.taken_at >= self._since:
             if (
                 self.drop is None
                 or (found.state, found.attempt) != (self.drop.state, self.drop.attempt)
@@ -104,8 +105,9 @@ def send(
     wait: float,
 ) -> Drop | None:
     """The drop as it stands at the end; None where it was not even taken. Delivers by itself where no daemon runs."""
+    since = time.time()
     name = drop_copy(route, file, folder)
-    verdict = Verdict(route.name, folder, name, wait + route.settle)
+    verdict = Verdict(route.name, folder, name, wait + route.settle, since=since)
     if not lock.is_held(config.state_dir):
         Daemon(config, kinds, log, redactor, routes=(route,)).run(until=verdict)
         return verdict.drop

@@ -1,0 +1,17 @@
+"""`dropd send`: the verdict it tells is that of the file it was given."""
+
+from __future__ import annotations
+
+from program import Place
+
+
+def test_the_same_file_sent_again_at_once_is_told_of_by_itself(place: Place) -> None:
+    """The second call must not take the first one's verdict, a moment old, for its own: its exit code would say that all is well."""
+    place.route("arm")
+    file = place.root / "invoices.csv"
+    file.write_text("invoice;amount\n1001;250.00\n", encoding="utf-8")
+    with place.start():
+        first, second = (place.call("send", str(file), "--route", "arm") for _ in range(2))
+        assert (first.returncode, second.returncode) == (0, 1), second
+        assert second.stdout.startswith("Not sent again: ")
+        assert [about["status"] for about in place.results(2)] == ["delivered", "duplicate"]
