@@ -35,6 +35,7 @@ PRIVATE = ".dropd"
 SIDECAR_SUFFIX = ".result.json"
 COMPANION_SUFFIX = ".meta.json"
 NAME_MAX = 255  # bytes, on every filesystem that dropd runs on
+EXTENSION_MAX = 32  # bytes; what is longer is no extension
 PLACEHOLDERS = ("name", "stem", "ext", "folder", "path")
 
 _CONTENT_TYPES = {
@@ -99,20 +100,34 @@ def _shown(character: str) -> str:
 
 
 def for_vendor(name: str) -> str:
-    """What a vendor is told: NFC, always encodable, no path separators, control or direction-changing characters."""
+    """What a vendor is told: NFC, always encodable, no path separators, control or direction-changing characters.
+
+    At most 255 bytes; where it must be cut, the extension stays.
+    """
     shown = "".join("_" if character in '/\\"' else _shown(character) for character in nfc(name))
-    return cut_to_bytes(shown.replace("\\", "_"), NAME_MAX)
+    return _fitted(shown.replace("\\", "_"), "", NAME_MAX)
+
+
+def _fitted(name: str, tail: str, limit: int) -> str:
+    """The name with `tail` before its extension, its stem cut so that all fits in `limit` bytes."""
+    stem, ext = split(name)
+    if _bytes_of(ext) > EXTENSION_MAX:  # a dot within a sentence, more likely
+        stem, ext = name, ""
+    return cut_to_bytes(stem, limit - _bytes_of(tail) - _bytes_of(ext)) + tail + ext
+
+
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "surrogateescape"))
 
 
 def cut_to_bytes(text: str, limit: int) -> str:
     """The longest beginning that fits in `limit` bytes as the file system counts them, never half a character."""
-    raw = text.encode("utf-8", "surrogateescape")
-    if len(raw) <= limit:
-        return text
-    end = limit
-    while end and raw[end] & 0xC0 == 0x80:  # a continuation byte: the cut would fall inside a character
-        end -= 1
-    return raw[:end].decode("utf-8", "surrogateescape")
+    used = 0
+    for index, character in enumerate(text):
+        used += _bytes_of(character)
+        if used > limit:
+            return text[:index]
+    return text
 
 
 # ------------------------------------------------------------------------------------------------ which files are drops
@@ -147,18 +162,11 @@ def filed_names(name: str, *, stamp: str, short_id: str, companion: bool = False
 
     Each leaves room for its sidecar's (and companion's) ending within 255 bytes. `stamp`: `20261120-140302`.
     """
-    suffix = max(len(SIDECAR_SUFFIX), len(COMPANION_SUFFIX) if companion else 0)
-    stem, ext = split(name)
-    ext = cut_to_bytes(ext, 32)
-
-    def fitted(tail: str) -> str:
-        room = NAME_MAX - suffix - len(tail.encode("utf-8", "surrogateescape")) - len(ext.encode("utf-8", "surrogateescape"))
-        return cut_to_bytes(stem, room) + tail + ext
-
-    yield fitted("")
-    yield fitted(f" {stamp} {short_id}")
+    room = NAME_MAX - max(len(SIDECAR_SUFFIX), len(COMPANION_SUFFIX) if companion else 0)
+    yield _fitted(name, "", room)
+    yield _fitted(name, f" {stamp} {short_id}", room)
     for number in range(2, 10_000):
-        yield fitted(f" {stamp} {short_id} {number}")
+        yield _fitted(name, f" {stamp} {short_id} {number}", room)
 
 
 # ------------------------------------------------------------------------------------------------ templates
