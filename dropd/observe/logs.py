@@ -43,7 +43,10 @@ class Redactor:
 
     def __call__(self, _logger: object, _method: str, event: Event) -> Event:
         """Keys that begin with an underscore are structlog's own and never written."""
-        clean = {key: value if key.startswith("_") else self._clean(value) for key, value in event.items()}
+        clean: Event = {}
+        for key, value in event.items():
+            own = key.startswith("_")
+            clean[key if own else self._clean(key)] = value if own else self._clean(value)
         if isinstance(trace := event.get("exception"), str):  # its line ends are ours, what stands between them may be anybody's
             clean["exception"] = "\n".join(self._clean(line) for line in trace.splitlines())
         return clean
