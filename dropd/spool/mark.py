@@ -91,7 +91,7 @@ def _private(fd: int, *, make: bool, route: str) -> Iterator[int]:
             raise InboxTrouble(
                 f"{PRIVATE} in the folder belongs to somebody else (uid {about.st_uid}); give it to dropd's user, or remove it"
             )
-        if stat.S_IMODE(about.st_mode) & 0o077:
+        if stat.S_IMODE(about.st_mode) != 0o700:  # also the setgid bit that an inbox hands down
             with contextlib.suppress(OSError):  # CIFS and vfat have no permissions to set
                 os.fchmod(private_fd, 0o700)
         yield private_fd
