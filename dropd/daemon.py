@@ -100,7 +100,7 @@ class Daemon:
             rounds = Rounds(around, pipeline, recovery.work_of, wake=self._wake, stop=self._stop)
             lanes = self._lanes(around, pipeline)
             stack.enter_context(self._signals())
-            threads = self._threads(rounds, recovery, lanes)
+            threads = self._threads(rounds, recovery, lanes, ledger)
             for thread in threads:
                 thread.start()
             self._log.info(
@@ -120,8 +120,8 @@ class Daemon:
                 raise self._failures[0]
             return self._verdict(ledger, rounds, began) if once is not None else 0
 
-    def _threads(self, rounds: Rounds, recovery: Recovery, lanes: Mapping[str, Lane]) -> list[threading.Thread]:
-        loops: list[tuple[str, Callable[[], object]]] = [("rounds", rounds.run), ("keeper", lambda: self._keep(recovery))]
+    def _threads(self, rounds: Rounds, recovery: Recovery, lanes: Mapping[str, Lane], ledger: Ledger) -> list[threading.Thread]:
+        loops: list[tuple[str, Callable[[], object]]] = [("rounds", rounds.run), ("keeper", lambda: self._keep(recovery, ledger))]
         for name, lane in lanes.items():
             loops += [(f"send-{name}-{number}", lane.run) for number in range(self._config.providers[name].options.concurrency)]
         return [threading.Thread(target=self._guarded, args=(loop,), name=name) for name, loop in loops]
@@ -133,10 +133,15 @@ class Daemon:
             self._failures.append(error)
             self.stop()
 
-    def _keep(self, recovery: Recovery) -> None:
+    def _keep(self, recovery: Recovery, ledger: Ledger) -> None:
         while not self._stop.wait(KEEPER_EVERY):
-            if recovery.go_on():
+            if recovery.go_on() or self._is_overdue(ledger):
                 self._wake.notify()
+
+    def _is_overdue(self, ledger: Ledger) -> bool:
+        """Whether a drop waits to be sent now: `dropd retry` moves a due time forward from another process, which wakes nobody here."""
+        now = time.time()
+        return any((due := ledger.next_due(name, ())) is not None and due <= now for name in self._config.providers)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
