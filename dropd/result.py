@@ -32,30 +32,28 @@ def result(
     """The sidecar of a drop with its verdict, its final name, and its time of finishing."""
     taking = drop.taking
     error = None if drop.error is None or drop.status is Status.DELIVERED else drop.error
-    return {
+    content = {
         "schema": SCHEMA,
         "status": str(drop.status),
-        "summary": display(wording.summary(drop, label, duplicate_of=duplicate_of, tz=tz)),
+        "summary": wording.summary(drop, label, duplicate_of=duplicate_of, tz=tz),
         "advice": wording.advice(drop),
         "drop_id": drop.id,
         "route": taking.route,
         "provider": taking.provider,
         "provider_type": taking.provider_type,
-        "target": _shown(drop.target.as_dict()),
+        "target": drop.target.as_dict(),
         "file": {
-            "original_name": display(taking.name),
-            "folder": display(taking.folder),
-            "filed_as": display(drop.filed_as or taking.name),
+            "original_name": taking.name,
+            "folder": taking.folder,
+            "filed_as": drop.filed_as or taking.name,
             "size": taking.stamp.size,
             "sha256": drop.sha256,
             "content_type": drop.content_type,
             "owner": taking.owner_name,
             "modified_at": timestamp(taking.stamp.mtime_ns / 1e9, tz),
         },
-        "receipt": None if drop.receipt is None else _shown(dict(drop.receipt)),
-        "error": None
-        if error is None
-        else {"code": str(error.code), "message": display(error.message), "http_status": error.http_status},
+        "receipt": None if drop.receipt is None else dict(drop.receipt),
+        "error": None if error is None else {"code": str(error.code), "message": error.message, "http_status": error.http_status},
         "possible_duplicate": drop.possible_duplicate,
         "duplicate_of": drop.duplicate_of,
         "attempts": [_attempt(number, attempt, tz) for number, attempt in enumerate(attempts, start=1)],
@@ -64,6 +62,8 @@ def result(
         "dropd_version": version,
         "host": host,
     }
+    shown: dict[str, Any] = _shown(content)
+    return shown
 
 
 def _attempt(number: int, attempt: Attempt, tz: tzinfo | None) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _attempt(number: int, attempt: Attempt, tz: tzinfo | None) -> dict[str, Any]
         "finished_at": timestamp(attempt.finished_at, tz),
         "outcome": attempt.outcome,
         "http_status": attempt.http_status,
-        "message": None if attempt.message is None else display(attempt.message),
+        "message": attempt.message,
         "trace_id": attempt.trace_id,
     }
 

@@ -32,11 +32,11 @@ def resolve(route: Route, name: str, folder: str, companion: bytes | None) -> Ta
     for key, value in ids.items():
         allow = route.allow.get(key)
         if allow is not None and not allow.permits(value):
-            raise Unroutable(Code.NOT_ALLOWED, f"{value!r} is not among the values that are allowed here as {key}.")
+            message = f"{_quoted(value)} is not among the values that are allowed here as {_words(key)}."
+            raise Unroutable(Code.NOT_ALLOWED, message)
         if value != display(value):
-            raise Unroutable(
-                Code.NOT_ALLOWED, f"{display(value)!r} cannot be used as {key}: it has characters that cannot be read."
-            )
+            message = f"{_quoted(value)} cannot be used as {_words(key)}: it has characters that cannot be read."
+            raise Unroutable(Code.NOT_ALLOWED, message)
     extra = {key: display(_filled(key, template, values)) for key, template in route.extra_fields.items()}
     return Target(**ids, extra_fields=extra)
 
@@ -46,9 +46,10 @@ def check_size(size: int, limit: int | None, *, allow_empty: bool) -> None:
     if size == 0 and not allow_empty:
         raise Unroutable(Code.EMPTY, "The file is empty.")
     if limit is not None and size > limit:
-        raise Unroutable(
-            Code.TOO_LARGE, f"The file is too large: it has {in_words(size)}, and at most {in_words(limit)} are accepted here."
-        )
+        has, most = in_words(size), in_words(limit)
+        if has == most:
+            has, most = f"{size:,} bytes", f"{limit:,}"
+        raise Unroutable(Code.TOO_LARGE, f"The file is too large: it has {has}, and at most {most} are accepted here.")
 
 
 def _groups(route: Route, name: str) -> Mapping[str, str | None]:
@@ -56,7 +57,7 @@ def _groups(route: Route, name: str) -> Mapping[str, str | None]:
         return {}
     found = route.name_pattern.fullmatch(nfc(name))
     if found is None:
-        raise Unroutable(Code.NAME_PATTERN, f"The name {display(name)!r} is not built as this inbox expects it.")
+        raise Unroutable(Code.NAME_PATTERN, f"The name {_quoted(name)} is not built as this inbox expects it.")
     return found.groupdict()
 
 
@@ -64,12 +65,12 @@ def _filled(key: str, template: Template, values: Mapping[str, str | None]) -> s
     try:
         return template.fill(values)
     except MissingValue as missing:
-        raise Unroutable(Code.MISSING_VALUE, f"The {key.replace('_', ' ')} is not known: {_why(str(missing))}.") from None
+        raise Unroutable(Code.MISSING_VALUE, f"The {_words(key)} is not known: {_why(str(missing))}.") from None
 
 
 def _why(placeholder: str) -> str:
     if placeholder.startswith("meta."):
-        return f"the companion file has no {placeholder.removeprefix('meta.')!r}"
+        return f"the companion file has no {_quoted(placeholder.removeprefix('meta.'))}"
     match placeholder:
         case "folder":
             return "the file is not in a sub-folder of the inbox"
@@ -78,14 +79,22 @@ def _why(placeholder: str) -> str:
         case "ext":
             return "the name has no ending"
         case _:
-            return f"the name does not tell the {placeholder!r}"
+            return f"the name does not tell the {_quoted(placeholder)}"
+
+
+def _quoted(text: str) -> str:
+    return f"'{display(text)}'"
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _meta(name: str, companion: bytes | None) -> Mapping[str, str]:
-    shown = display(name + COMPANION_SUFFIX)
+    shown = _quoted(name + COMPANION_SUFFIX)
 
     def wrong(what: str) -> Unroutable:
-        return Unroutable(Code.MISSING_VALUE, f"The companion file {shown!r} {what}.")
+        return Unroutable(Code.MISSING_VALUE, f"The companion file {shown} {what}.")
 
     if companion is None:
         raise wrong("is missing")
@@ -99,5 +108,5 @@ def _meta(name: str, companion: bytes | None) -> Mapping[str, str]:
         raise wrong("is not one object with names and texts")
     for key, value in content.items():
         if not isinstance(value, str):
-            raise wrong(f"has a value that is not a text: {display(key)!r}")
+            raise wrong(f"has a value that is not a text: {_quoted(key)}")
     return content

@@ -6,6 +6,7 @@ when there is a second one.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, tzinfo
 
 from dropd.model import Code, Drop, Status, Target
@@ -59,63 +60,94 @@ def whose(target: Target) -> str:
 
 
 def summary(drop: Drop, label: str, *, duplicate_of: Drop | None = None, tz: tzinfo | None = None) -> str:
-    """One or two sentences: what became of the file, with the provider's own words where it spoke."""
-    to = recipient(drop, label) + whose(drop.target)
+    """One to three sentences: what became of the file, with the provider's own words where it spoke."""
+    who = recipient(drop, label)
+    to = who + whose(drop.target)
     when = on_day(drop.finished_at or drop.since, tz)
     if drop.status is Status.DELIVERED:
         return f"Delivered to {to} on {when}." + (" It may have arrived there twice." if drop.possible_duplicate else "")
-    said = _sentence(drop.error.message) if drop.error else ""
+    message = drop.error.message if drop.error else ""
     match drop.error.code if drop.error else Code.REFUSED:
-        case Code.REFUSED:
-            return f"Not delivered: {recipient(drop, label)} did not accept the file on {when}. {said}"
-        case Code.TOO_LARGE | Code.EMPTY | Code.WRONG_TYPE | Code.NAME_PATTERN | Code.MISSING_VALUE | Code.NOT_ALLOWED:
-            return f"Not delivered: {said}"
         case Code.CHANGED_WHILE_SENDING:
             return f"Not delivered: the file was changed while it was being sent to {to} on {when}."
         case Code.FILE_MISSING:
             return f"Not delivered: the file disappeared before it could be sent to {to}."
         case Code.GAVE_UP:
-            return f"Not delivered: {recipient(drop, label)} could not take the file from {on_day(drop.taken_at, tz)} until {when}. {said}"
+            told = f"Not delivered: from {on_day(drop.taken_at, tz)} until {when}, the file could not be handed over to {to}."
+            return told + _answer(message)
+        case Code.UNCONFIRMED if drop.attempt == 0:
+            return f"Not certain: the file may have been sent to {to} before, and dropd cannot tell whether it was."
         case Code.UNCONFIRMED:
-            return f"Not certain: the file was sent to {to}, but no answer came back. It may have arrived, or it may not. {said}"
+            return (
+                f"Not certain: the file was sent to {to}, but nobody confirmed that it arrived. It may be there, or it may not."
+            )
         case Code.DUPLICATE:
             return _duplicate(drop, to, duplicate_of, tz)
+        case _ if drop.attempt == 0:  # refused before anything was sent
+            return f"Not delivered: {_sentence(_after_colon(message) or 'the file cannot be sent')}"
+        case _:
+            return f"Not delivered: {who} did not accept the file on {when}." + (_answer(message) or _remark(message))
 
 
 def _duplicate(drop: Drop, to: str, twin: Drop | None, tz: tzinfo | None) -> str:
     if twin is None:
         return f"Not sent again: the same content was sent to {to} before."
-    other = f" as {twin.taking.name!r}" if twin.taking.name != drop.taking.name else ""
+    other = f" as “{twin.taking.name}”" if twin.taking.name != drop.taking.name else ""
     if twin.status is Status.DELIVERED:
         return f"Not sent again: the same content was delivered to {to}{other} on {on_day(twin.finished_at or twin.since, tz)}."
     if twin.status is Status.UNCONFIRMED:
-        return f"Not sent again: the same content was sent to {to}{other} on {on_day(twin.taken_at, tz)}, and it is not certain whether it arrived."
+        sent = f"the same content was sent to {to}{other} on {on_day(twin.taken_at, tz)}"
+        return f"Not sent again: {sent}, and it is not certain whether it arrived."
     return f"Not sent again: the same content{other} is already on its way to {to}."
+
+
+_SPOKEN = re.compile(
+    r"The vendor (?:answered \d+|did not accept the file)(?: \([^()]*\))?(?:: (?P<words>.+)| and gave no reason)?", re.DOTALL
+)
+"""How adapters put what a vendor said: a number that tells a person nothing, then the vendor's own words."""
+
+
+def _answer(message: str) -> str:
+    found = _SPOKEN.fullmatch(message.strip())
+    words = (found["words"] or "").strip().rstrip(".") if found else ""
+    return f" The answer was: “{words}”." if words else ""
+
+
+def _remark(message: str) -> str:
+    return "" if _SPOKEN.fullmatch(message.strip()) or not message.strip() else " " + _sentence(message)
+
+
+def _after_colon(text: str) -> str:
+    text = text.strip()
+    return "the " + text.removeprefix("The ") if text.startswith("The ") else text
 
 
 _ADVICE: dict[Code, str] = {
     Code.REFUSED: (
-        "Read what the provider said, correct the file, and put the corrected file into the inbox. If the message is not about the file "
+        "Read what the provider answered, correct the file, and put the corrected file into the inbox. If the answer is not about the file "
         "itself, show this text to the person who looks after dropd."
     ),
-    Code.TOO_LARGE: "Make the file smaller, or split it into several files, and put it into the inbox again.",
+    Code.TOO_LARGE: "Make the file smaller, or split it into several files, and put the result into the inbox.",
     Code.EMPTY: "There is nothing in the file. Export or scan it again, and put the new file into the inbox.",
-    Code.WRONG_TYPE: "Save the document in a format that is accepted here, such as PDF, and put that file into the inbox.",
-    Code.NAME_PATTERN: "Rename the file as this folder expects it, and put it back into the inbox.",
+    Code.WRONG_TYPE: "Save the document in one of the formats that are accepted here, such as PDF, and put that file into the inbox.",
+    Code.NAME_PATTERN: (
+        "Rename the file the way this inbox expects its names, and move it back into the inbox. If you do not know how, ask the person who "
+        "looks after dropd."
+    ),
     Code.MISSING_VALUE: (
-        "Put the file into the folder, or give it the name, that tells where it belongs, and add its companion file if this inbox works with "
-        "them. Then put it back into the inbox."
+        "The name of the file, its folder, or its companion file must tell where it belongs. Correct that, and move the file back into the "
+        "inbox, together with its companion file if it has one."
     ),
     Code.NOT_ALLOWED: (
-        "Check the folder and the name of the file for a typing mistake, and put it back into the inbox. If they are right, ask the person who "
-        "looks after dropd to allow the value."
+        "Look for a typing mistake in the name of the file and of its folder, correct it, and move the file back into the inbox. If there is "
+        "none, ask the person who looks after dropd to allow this value."
     ),
     Code.CHANGED_WHILE_SENDING: "Wait until the file is finished and closed in every program, and put it into the inbox again.",
     Code.FILE_MISSING: "If you removed the file yourself, there is nothing to do. Otherwise look for it, and put it into the inbox again.",
     Code.GAVE_UP: "Nothing is wrong with the file. When the provider works again, move the file from this folder back into the inbox.",
     Code.UNCONFIRMED: (
-        "Do not put the file into the inbox yet: it could be booked twice. First look at the provider, or ask them, whether the file is there. "
-        "If it is, there is nothing more to do. If it is not, move it from this folder back into the inbox: it is then sent again."
+        "Do not send the file again yet: it could be booked twice. First ask the provider, or look there yourself, whether the file has "
+        "arrived. If it has, there is nothing more to do. If it has not, move it from this folder back into the inbox: it is then sent again."
     ),
     Code.DUPLICATE: (
         "If you dropped it twice by mistake, delete this copy. If it must be sent once more, move it from this folder back into the inbox."
@@ -127,7 +159,7 @@ def advice(drop: Drop) -> str | None:
     """What to do next; None: nothing."""
     if drop.status is Status.DELIVERED:
         if drop.possible_duplicate:
-            return "Look at the provider whether the file is there twice, and remove one of them if so."
+            return "Ask the provider, or look there yourself, whether the file is there twice, and have one of the two removed."
         return None
     return _ADVICE[drop.error.code if drop.error else Code.REFUSED]
 
