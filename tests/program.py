@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import signal
@@ -18,8 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 import yaml
 
+from dropd.cli import main
 from dropd.sandbox import RemoteSandbox, Sandbox
 from dropd.sandbox.address import CLIENT
 
@@ -192,9 +195,13 @@ class Place:
             arguments = (*arguments, "-c", str(self.write()))
         return call(*arguments, env=env, cwd=cwd)
 
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """One verb, for a test that is about something else: as `call`, without the second that a process takes to begin."""
+        return ask(*arguments, "-c", str(self.write()))
+
     def json(self, *arguments: str) -> Any:
         """What a verb prints with --json, whatever its exit code."""
-        done = self.call(*arguments, "--json")
+        done = self.ask(*arguments, "--json")
         try:
             return json.loads(done.stdout)
         except ValueError:
@@ -249,6 +256,17 @@ def call(*arguments: str, env: dict[str, str] | None = None, cwd: Path | None = 
     command = [sys.executable, "-m", "dropd", *arguments]
     whole = {**os.environ, "COLUMNS": "200", **(env or {})}
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=whole, cwd=cwd)
+
+
+def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same without a process; for verbs that have no use for signals and write no log."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setenv("COLUMNS", "200")
+        patch.setattr(sys, "argv", ["dropd", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager

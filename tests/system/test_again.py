@@ -50,7 +50,7 @@ def test_retry_without_a_running_daemon(place, sandbox, inbox, how):
     assert (again["status"], again["drop_id"]) == ("delivered", about["drop_id"])
     assert [attempt["outcome"] for attempt in again["attempts"]] == ["refused", "accepted"]
     assert place.delivered() == [sha256(b"0")]
-    assert place.call("status").returncode == OK
+    assert place.ask("status").returncode == OK
 
 
 def test_retry_beside_a_running_daemon(place, sandbox, inbox):
@@ -72,10 +72,10 @@ def test_retry_all_of_a_route(place, sandbox, inbox):
         (inbox / f"{n}.csv").write_bytes(b"%d" % n)
     with place.start():
         place.results(4)
-        assert place.call("retry", "--all", "--route", "arm").returncode == OK
+        assert place.ask("retry", "--all", "--route", "arm").returncode == OK
         eventually(lambda: len(place.delivered()) == 3)
         eventually(lambda: sorted(a["status"] for a in place.sidecars()) == ["delivered"] * 3 + ["failed"])
-        assert place.call("retry", "--all").returncode == OK
+        assert place.ask("retry", "--all").returncode == OK
         eventually(lambda: [a["status"] for a in place.sidecars()] == ["delivered"] * 4)
     assert len(place.delivered()) == 4
 
@@ -84,7 +84,7 @@ def test_retry_again_and_again_of_what_is_still_refused(place, sandbox, inbox):
     about = fail_some(place, sandbox, inbox)[0]
     sandbox.fault(Fault(vendor=AMILI_ARM, step="upload", status=422, times=2))
     for _ in range(2):
-        assert place.call("retry", about["drop_id"]).returncode == OK
+        assert place.ask("retry", about["drop_id"]).returncode == OK
         assert place.call("run", "--once").returncode == NEEDS_A_PERSON
     again = place.result()
     assert (again["status"], len(again["attempts"])) == ("failed", 3)
@@ -98,7 +98,7 @@ def test_retry_of_one_that_waits_is_due_at_once(place, sandbox, inbox):
     with place.start() as program:
         program.wait_for("later")
         about = place.json("list")
-        assert place.call("retry", about[0]["drop_id"]).returncode == OK
+        assert place.ask("retry", about[0]["drop_id"]).returncode == OK
         assert place.result()["status"] == "delivered"
 
 
@@ -106,21 +106,21 @@ def test_what_cannot_be_retried(place, sandbox, inbox):
     about = fail_some(place, sandbox, inbox)[0]
     (inbox / "good.csv").write_bytes(b"good")
     place.call("run", "--once")
-    done = place.call("retry", next(drop["drop_id"] for drop in place.json("list") if drop["file"] == "good.csv"))
+    done = place.ask("retry", next(drop["drop_id"] for drop in place.json("list") if drop["file"] == "good.csv"))
     assert done.returncode == NEEDS_A_PERSON
     assert "done" in done.stderr
     about["filed"].unlink()
-    done = place.call("retry", about["drop_id"])
+    done = place.ask("retry", about["drop_id"])
     assert done.returncode == NEEDS_A_PERSON
     assert "Traceback" not in done.stderr
-    assert place.call("show", about["drop_id"]).returncode == OK
+    assert place.ask("show", about["drop_id"]).returncode == OK
 
 
 def test_retry_of_a_doubtful_one_tells_that_it_may_be_there_twice(place, sandbox, inbox):
     sandbox.fault(Fault(vendor=AMILI_ARM, step="upload", lose_answer=True))
     (inbox / "a.csv").write_bytes(b"a")
     assert place.call("run", "--once").returncode == NEEDS_A_PERSON
-    assert place.call("retry", place.result()["drop_id"]).returncode == OK
+    assert place.ask("retry", place.result()["drop_id"]).returncode == OK
     assert place.call("run", "--once").returncode == OK
     about = place.result()
     assert (about["status"], about["possible_duplicate"]) == ("delivered", True)

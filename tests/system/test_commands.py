@@ -80,7 +80,7 @@ def test_check_finds_nothing_wrong(place, inbox):
     assert done.returncode == OK
     assert "no mistakes" in done.stdout
     inbox.rmdir()
-    done = place.call("check")
+    done = place.ask("check")
     assert done.returncode == OK, "a missing inbox can come back"
     assert "not there yet" in done.stdout
     assert os.listdir(place.root) != []
@@ -94,12 +94,12 @@ def test_check_logs_in_and_changes_nothing(place, sandbox, inbox):
     assert {login["provider"]: login["login"] for login in about["logins"]} == dict.fromkeys(place.providers, "ok")
     assert all("oken" in seen.path or "authenticates" in seen.path for seen in sandbox.requests())
     (place.root / "secrets" / "arm-secret").write_text("another secret")
-    done = place.call("check", "--login")
+    done = place.ask("check", "--login")
     assert done.returncode == NEEDS_A_PERSON
     assert "arm: refused" in done.stdout
     assert "another secret" not in done.stdout + done.stderr
     sandbox.stop()
-    done = place.call("check", "--login")
+    done = place.ask("check", "--login")
     assert done.returncode == NEEDS_A_PERSON
     assert "office: unreachable" in done.stdout
 
@@ -122,7 +122,7 @@ def test_status_is_1_while_a_failed_file_stands(place, sandbox, inbox):
     assert (route["done"], route["failed"], route["standing_in_failed"]) == (1, 1, 1)
     for path in (inbox / "failed").iterdir():
         shutil.move(path, place.root / path.name)
-    assert place.call("status").returncode == OK
+    assert place.ask("status").returncode == OK
 
 
 def test_status_is_1_while_an_inbox_is_red_and_it_heals(place, inbox):
@@ -131,14 +131,14 @@ def test_status_is_1_while_an_inbox_is_red_and_it_heals(place, inbox):
         assert place.json("status")["running"] is True
         away = inbox.rename(place.root / "away")
         program.wait_for("inbox_red")
-        status = place.call("status")
+        status = place.ask("status")
         assert status.returncode == NEEDS_A_PERSON
         assert "cannot be used" in status.stdout
         assert not inbox.exists()
         away.rename(inbox)
         (inbox / "a.csv").write_bytes(b"a")
         assert place.result()["status"] == "delivered"
-        assert place.call("status").returncode == OK
+        assert place.ask("status").returncode == OK
 
 
 def test_a_missing_inbox_is_red_from_the_start_and_heals(place, inbox):
@@ -161,20 +161,20 @@ def test_list_and_show(place, sandbox, inbox):
     assert [drop["file"] for drop in place.json("list", "--route", "office")] == ["v.pdf"]
     assert [drop["file"] for drop in place.json("list", "--state", "failed")] == ["bad name Ø.csv"]
     assert len(place.json("list", "-n", "2")) == 2
-    assert "good.csv" in place.call("list").stdout
+    assert "good.csv" in place.ask("list").stdout
     about = next(about for about in place.sidecars() if about["status"] == "failed")
     named = [about["drop_id"], about["drop_id"][-6:], str(about["filed"]), str(about["path"])]
     for word in named:
         shown = place.json("show", word)
         assert shown["drop_id"] == about["drop_id"]
         assert [event["event"] for event in shown["events"]][-1] == "filed"
-    shown = place.call("show", named[0])
+    shown = place.ask("show", named[0])
     assert shown.returncode == OK
     assert "the sandbox was told to answer so" in shown.stdout
     relative = place.call("show", "failed/bad name Ø.csv", cwd=inbox)
     assert relative.returncode == OK
     for word in ("ffffffff", "no/such/file.csv"):
-        done = place.call("show", word)
+        done = place.ask("show", word)
         assert done.returncode == NEEDS_A_PERSON
         assert "Traceback" not in done.stderr
 
@@ -198,7 +198,7 @@ def test_init_writes_a_configuration_that_loads(tmp_path):
 
 def test_init_makes_the_inboxes_that_are_missing(place, inbox):
     inbox.rmdir()
-    done = place.call("init")
+    done = place.ask("init")
     assert done.returncode == OK
     assert inbox.is_dir()
     assert str(inbox) in done.stdout
@@ -213,8 +213,8 @@ def test_a_lost_mark_makes_the_inbox_red_until_it_is_adopted(place, inbox):
     assert done.returncode == NEEDS_A_PERSON
     assert "init --adopt arm" in done.stderr
     assert (inbox / "b.csv").exists()
-    assert place.call("init", "--adopt", "nobody").returncode == NEEDS_A_PERSON
-    assert place.call("init", "--adopt", "arm").returncode == OK
+    assert place.ask("init", "--adopt", "nobody").returncode == NEEDS_A_PERSON
+    assert place.ask("init", "--adopt", "arm").returncode == OK
     assert place.call("run", "--once").returncode == OK
     assert {about["status"] for about in place.results(2)} == {"delivered"}
 
@@ -226,9 +226,9 @@ def test_an_inbox_is_adopted_beside_a_running_daemon(place, inbox):
         shutil.rmtree(inbox / ".dropd")
         (inbox / "b.csv").write_bytes(b"b")
         program.wait_for("inbox_red")
-        assert place.call("init", "--adopt", "arm").returncode == OK
+        assert place.ask("init", "--adopt", "arm").returncode == OK
         assert {about["status"] for about in place.results(2)} == {"delivered"}
-        assert eventually(lambda: place.call("status").returncode == OK)
+        assert eventually(lambda: place.ask("status").returncode == OK)
 
 
 def test_schema_prints_json():

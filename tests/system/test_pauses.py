@@ -21,7 +21,7 @@ def test_a_refused_login_pauses_the_account_and_fails_no_file(place, sandbox):
     with place.start() as program:
         program.wait_for("paused", count=4, kind="login")
         eventually(lambda: len(program.events("taken")) == 20)
-        about = place.call("status", "--json")
+        about = place.ask("status", "--json")
         assert about.returncode == 1
         status = json.loads(about.stdout)
         assert {pause["provider"] for pause in status["pauses"]} == set(VENDORS)
@@ -37,7 +37,7 @@ def test_a_refused_login_pauses_the_account_and_fails_no_file(place, sandbox):
     assert all(about["status"] == "delivered" for about in results)
     assert all(attempt["outcome"] != "refused" for about in results for attempt in about["attempts"])
     assert sorted(place.delivered()) == sorted(about["file"]["sha256"] for about in results)
-    assert place.call("status").returncode == 0
+    assert place.ask("status").returncode == 0
 
 
 def test_a_forbidden_target_waits_alone(place, sandbox):
@@ -61,7 +61,7 @@ def test_a_forbidden_target_waits_alone(place, sandbox):
         free = place.results(9)
         assert {about["file"]["original_name"].split()[0] for about in free} == {"free"}
         program.wait_for("paused", count=3, kind="forbidden")
-        status = place.call("status", "--json")
+        status = place.ask("status", "--json")
         assert status.returncode == 1
         pauses = json.loads(status.stdout)["pauses"]
         assert [pause["whole_account"] for pause in pauses] == [False] * 3

@@ -137,13 +137,13 @@ def test_a_pause_outlives_a_kill(place, sandbox):
         program.wait_for("paused", kind="login")
         told = time.monotonic()
         program.kill()
-    assert place.call("status").returncode == 1
+    assert place.ask("status").returncode == 1
     with place.start():
         assert place.result()["status"] == "delivered"
     logins = [seen.at for seen in sandbox.requests() if seen.path == "/arm/token"]
     assert len(logins) == 2
     assert logins[1] - told > 3.0, "the restarted one did not wait"
-    assert place.call("status").returncode == 0
+    assert place.ask("status").returncode == 0
 
 
 def test_a_second_run_is_turned_away(place):
