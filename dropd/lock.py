@@ -27,15 +27,26 @@ def held(state_dir: Path) -> Iterator[None]:
     """Hold the lock. Raises Locked, naming the process that has it."""
     fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Locked(f"another dropd runs with the state folder {state_dir}: {_holder(fd)}") from None
+        if not _locked(fd):
+            raise Locked(f"another dropd runs with the state folder {state_dir}: {_holder(fd)}")
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}).encode(), 0)
         yield
     finally:
         os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    """Whether the lock is ours now. `is_held` takes it for an instant, so that one refusal proves nothing."""
+    for pause in (0.02, 0.1, 0.2, None):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if pause is not None:
+                time.sleep(pause)
+        else:
+            return True
+    return False
 
 
 def is_held(state_dir: Path) -> bool:
@@ -45,7 +56,7 @@ def is_held(state_dir: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
@@ -57,5 +68,5 @@ def _holder(fd: int) -> str:
     try:
         about = json.loads(os.pread(fd, 200, 0))
         return f"process {about['pid']}, since {about['since']}"
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return "a process that is just starting"

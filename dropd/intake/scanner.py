@@ -83,7 +83,9 @@ def _open_below(
         if name == PRIVATE or path in rules.keep_out or is_ignored(name, rules.ignore):
             continue
         if rules.levels != -1 and depth >= rules.levels:
-            if rules.levels == 0:
+            if any(kept.startswith(path + "/") for kept in rules.keep_out):
+                pass  # done or failed lie in it
+            elif rules.levels == 0:
                 found.left_alone[display(path) + "/"] = "it is a folder, and this inbox takes files alone"
             else:
                 found.left_alone[display(path) + "/"] = (
