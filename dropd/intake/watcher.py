@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -66,6 +67,8 @@ class Watcher:
 
     def start(self) -> None:
         self._logger.addHandler(self._overflow)
+        # two folders made one inside the other are now and then watched twice, which watchdog warns of and which does no harm
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         self._observer.start()
 
     def watch(self, root: str, *, recursive: bool, keep_out: tuple[str, ...], look_again: Callable[[], None]) -> str | None:
