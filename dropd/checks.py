@@ -27,6 +27,9 @@ def _problem(config: Config, route: Route, kind: str, folder: str, error: OSErro
     if error.errno == errno.EXDEV:
         what = f"{folder} is on another filesystem or mount than the inbox {route.inbox}"
         remedy = "choose a folder on the same one, so that a file can be moved there whole"
+    elif error.errno in (errno.ENOTDIR, errno.ELOOP):
+        what = f"{folder} leads over a file or a link, and inside the inbox {route.inbox} only real folders are used"
+        remedy = f"remove it, or write the folder that is meant as {kind}"
     else:
         what = f"a file cannot be moved from {route.inbox} to {folder} ({error.strerror})"
         remedy = "give dropd's user the right to write in both folders"

@@ -72,8 +72,19 @@ def share_with(fd: int, like: os.stat_result, *, folder: bool = False) -> None:
 def rename_noreplace(source: str, source_fd: int, target: str, target_fd: int) -> None:
     """Rename, and refuse with FileExistsError where the target exists.
 
-    NFS and sshfs do not know RENAME_NOREPLACE (EINVAL): there link and unlink do the same, in two steps that recovery can tell.
+    NFS and sshfs do not know RENAME_NOREPLACE (EINVAL): there link and unlink do the same in two steps. Where an earlier try died between
+    them, source and target are one file, and the second step is made up for.
     """
+    try:
+        _rename_or_link(source, source_fd, target, target_fd)
+    except FileExistsError:
+        there, here = lstat_at(target, target_fd), lstat_at(source, source_fd)
+        if there is None or here is None or (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev):
+            raise
+        os.unlink(source, dir_fd=source_fd)
+
+
+def _rename_or_link(source: str, source_fd: int, target: str, target_fd: int) -> None:
     result = _libc.renameat2(source_fd, os.fsencode(source), target_fd, os.fsencode(target), _RENAME_NOREPLACE)
     if result == 0:
         return

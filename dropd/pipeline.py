@@ -49,6 +49,9 @@ from dropd.surroundings import DurableNotes, Surroundings
 AGAIN = 10.0
 """Seconds until a step that the disk did not allow is tried again."""
 
+AGAIN_AT_LEAST_EVERY = 60.0
+"""Seconds: how rarely filing is tried in the end, each time being told and noted."""
+
 
 class Pipeline:
     """Each verb takes one drop one step further. Thread-safe: a drop has one owner, and verbs touch nothing else."""
@@ -213,6 +216,8 @@ class Pipeline:
                 self._check_whole(inbox, drop)
             except StillWritten as error:
                 return Changed(reason=str(error)), drop
+            except OSError as error:  # the disk, before anything was sent; what send() raises is never taken for that
+                raise InboxTrouble(_in_words(error)) from None
             outcome = provider.send(parcel, notes)
             return outcome, notes.drop
 
@@ -279,13 +284,16 @@ class Pipeline:
 
     def _file_later(self, drop: Drop, reason: str) -> Drop:
         self._around.log_of(drop).warning("filing_failed", reason=reason)
-        changes = {"owner": None, "due_at": self._now() + AGAIN}
+        now = self._now()
+        wait = max(AGAIN, min(now - drop.since, AGAIN_AT_LEAST_EVERY))
+        changes = {"owner": None, "due_at": now + wait}
         return self._ledger.move(
             drop, Step(to=drop.state, event="filing_failed", data={"reason": reason}, changes=changes), self._now()
         )
 
     def _file_away(self, inbox: OpenInbox, drop: Drop) -> Drop:
         taking = drop.taking
+        event = "filed"
         while True:
             if drop.filed_dir is None or drop.filed_as is None:
                 name = self._final_name(inbox, drop, drop.state, self._now())
@@ -305,20 +313,30 @@ class Pipeline:
                 break
             except NameTaken:  # somebody put a file there since the name was chosen: another name, committed first
                 with contextlib.suppress(Gone, FileExistsError):
-                    filing.take_back(inbox, drop.id, taking.name, drop.filed_dir, drop.filed_as, inode=taking.stamp.inode)
+                    filing.take_back(
+                        inbox,
+                        drop.id,
+                        taking.name,
+                        drop.filed_dir,
+                        drop.filed_as,
+                        inode=taking.stamp.inode,
+                        companion=taking.companion,
+                    )
                 unnamed = Step(
                     to=drop.state, event="name_taken", data={"name": drop.filed_as}, changes={"filed_dir": None, "filed_as": None}
                 )
                 drop = self._ledger.move(drop, unnamed, self._now())
             except Gone as error:
                 self._around.log_of(drop).error("file_missing", reason=str(error))
+                event = "file_missing"
                 break
         end = State.DONE if drop.state is State.ACCEPTED else State.FAILED
-        drop = self._ledger.move(drop, Step(to=end, event="filed"), self._now())
+        drop = self._ledger.move(drop, Step(to=end, event=event), self._now())
         log = self._around.log_of(drop).bind(
             state=str(end), folder=display(drop.filed_dir or ""), filed_as=display(drop.filed_as or "")
         )
-        (log.info if end is State.DONE else log.warning)("filed")
+        if event == "filed":
+            (log.info if end is State.DONE else log.warning)(event)
         return drop
 
     def _final_name(self, inbox: OpenInbox, drop: Drop, end: State, now: float) -> dict[str, str]:

@@ -40,6 +40,9 @@ FOLLOWS: Mapping[State, frozenset[State]] = {
     State.RELEASED: frozenset(),
 }
 
+ANEW: Mapping[str, None] = dict.fromkeys(("status", "error", "finished_at", "duplicate_of", "filed_dir", "filed_as"))
+"""What a failed drop that is tried again sheds, once its file is back in work/. Before that it must not forget why it failed."""
+
 DOWN_AFTER = 300.0
 """Seconds without a single answer of use after which a busy vendor counts as down, and the time stops counting against its drops."""
 

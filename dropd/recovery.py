@@ -5,6 +5,7 @@ With SQLite, whoever owned a row and is not this process is dead: there is no ti
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from dropd.model import Attempt, Code, Drop, Error, Stamp, State, Step, Taking
 from dropd.naming import content_type, display, is_sidecar_or_companion
 from dropd.pipeline import Pipeline
 from dropd.providers.base import Proof
-from dropd.spool import work
+from dropd.spool import filing, work
 from dropd.spool.mark import OpenInbox
 from dropd.surroundings import Surroundings
 
@@ -80,13 +81,17 @@ class Recovery:
         try:
             with self._around.places.open(taking.route, taking.inbox) as inbox:
                 if work.in_work(inbox, drop.id, taking.name) is not None:
-                    if taking.companion:
-                        work.take_companion(inbox, drop.id, taking.folder, taking.name)
-                    self._pipeline.go_on(inbox, drop)
+                    work.finish_take(inbox, drop.id, taking.folder, taking.name, companion=taking.companion)
+                    self._pipeline.go_on(inbox, self._anew(inbox, drop))
                     return
                 work.clear(inbox, drop.id)
-                in_failed = drop.filed_as is not None  # a retry that came no further than its row
-                step = Step(to=State.FAILED if in_failed else State.RELEASED, event="take_undone")
+                if drop.filed_as is not None:  # a retry that came no further than its row
+                    step = Step(to=State.FAILED, event="take_undone")
+                elif work.in_inbox(inbox, taking.folder, taking.name) is not None:
+                    step = Step(to=State.RELEASED, event="take_undone")
+                else:
+                    self._around.log_of(drop).error("file_missing", reason="it is neither in the inbox nor in the work folder")
+                    step = Step(to=State.RELEASED, event="file_missing")
                 self._ledger.move(drop, step, self._around.clock())
         except (InboxTrouble, OSError) as error:
             changes = {"owner": None, "due_at": self._around.clock() + 10.0}
@@ -95,6 +100,13 @@ class Recovery:
                 Step(to=State.TAKING, event="inbox_away", data={"reason": str(error)}, changes=changes),
                 self._around.clock(),
             )
+
+    def _anew(self, inbox: OpenInbox, drop: Drop) -> Drop:
+        """A retry that died when its file was back in work/ sheds what it was before, and its sidecar in failed/."""
+        if drop.filed_dir is None or drop.filed_as is None:
+            return drop
+        filing.remove_sidecar(inbox, drop.id, drop.filed_dir, drop.filed_as)
+        return self._ledger.move(drop, Step(to=State.TAKING, event="back_in_work", changes=policy.ANEW), self._around.clock())
 
     # ------------------------------------------------------------------------------------------------ files in work/
 
@@ -116,6 +128,9 @@ class Recovery:
     def _hold(self, inbox: OpenInbox, route_name: str, folder: str, name: str, names: Collection[str]) -> int:
         route = self._around.routes[route_name]
         account = self._around.accounts[route.provider]
+        if not re.fullmatch(r"[0-9A-Za-z-]{1,36}", folder):  # no drop's id: not dropd's doing
+            self._log.error("left_in_work", route=route_name, file=display(name), drop=display(folder))
+            return 0
         about = work.in_work(inbox, folder, name)
         if about is None:
             return 0
@@ -136,11 +151,14 @@ class Recovery:
             self._log.error("left_in_work", route=route_name, file=display(name), drop=folder)
             return 0
         reason = "The file lay in dropd's work folder without an entry in its ledger: it may have been sent before."
+        sha256: str | None = None
         try:
             with work.open_drop(inbox, folder, name) as reader:
                 sha256 = work.sha256_of(reader)
         except Gone:
             return 0
+        except OSError as error:  # one file that cannot be read holds no inbox up
+            reason += f" It cannot be read ({error.strerror})."
         self._log.error("orphan_held", drop=folder, route=route_name, file=display(name), reason=reason)
         verdict = policy.rejected(Error(Code.UNCONFIRMED, reason))
         changes = {**verdict.changes, "sha256": sha256, "content_type": content_type(name), "finished_at": now}

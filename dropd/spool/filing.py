@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,23 +19,35 @@ from dropd.spool.work import clear
 @contextlib.contextmanager
 def filing_folder(inbox: OpenInbox, folder: str) -> Iterator[int]:
     """The folder at this absolute path, made where it is missing. Below the inbox no symlink is followed: droppers can write there."""
-    below = os.path.relpath(folder, inbox.path)
-    if below.split(os.sep, 1)[0] != os.pardir:
-        parts = [] if below == os.curdir else below.split(os.sep)
+    parts = _parts_below(inbox.path, folder)
+    if parts is not None:
         with folder_below(inbox.fd, parts, like=inbox.about) as fd:
             yield fd
         return
     # outside: an administrator's path; the part that exists may hold links, what is missing is made
-    missing: list[str] = []
-    start = Path(folder)
-    while not start.is_dir():
-        missing.insert(0, start.name)
-        start = start.parent
+    start, missing = _existing(folder)
     with (
         opened(str(start), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as start_fd,
         folder_below(start_fd, missing, like=inbox.about) as fd,
     ):
         yield fd
+
+
+def _parts_below(inbox: str, folder: str) -> list[str] | None:
+    """The names that lead from the inbox to a folder in it; None: it lies elsewhere."""
+    below = os.path.relpath(folder, inbox)
+    if below.split(os.sep, 1)[0] == os.pardir:
+        return None
+    return [] if below == os.curdir else below.split(os.sep)
+
+
+def _existing(folder: str) -> tuple[Path, list[str]]:
+    """The nearest folder on this path that is there, and the names below it that are missing."""
+    start, missing = Path(folder), list[str]()
+    while not start.is_dir():
+        missing.insert(0, start.name)
+        start = start.parent
+    return start, missing
 
 
 def free_name(inbox: OpenInbox, folder: str, candidates: Iterable[str]) -> str:
@@ -110,9 +123,12 @@ def write_sidecar(inbox: OpenInbox, drop_id: str, folder: str, filed_as: str, te
 
 def _is_ours(name: str, folder_fd: int, drop_id: str) -> bool:
     """Whether a sidecar is this drop's own: it says so, or it is an empty file of ours that a power failure left."""
-    with opened(name, LOOK, dir_fd=folder_fd) as fd:
-        about = os.fstat(fd)
-        content = os.read(fd, 1 << 20)
+    try:
+        with opened(name, LOOK, dir_fd=folder_fd) as fd:
+            about = os.fstat(fd)
+            content = os.read(fd, 1 << 20) if stat.S_ISREG(about.st_mode) else b"not a file"
+    except OSError:  # a link, or nothing that we may read
+        return False
     if not content.strip(b"\0"):
         return about.st_uid == os.geteuid()
     try:
@@ -121,7 +137,7 @@ def _is_ours(name: str, folder_fd: int, drop_id: str) -> bool:
         return False
 
 
-def take_back(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: str, *, inode: int) -> None:
+def take_back(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: str, *, inode: int, companion: bool) -> None:
     """Bring a filed file, and its companion, back into the work folder. Raises Gone where this very file is not there."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(drop_id, 0o700, dir_fd=inbox.work_fd)
@@ -131,8 +147,9 @@ def take_back(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: 
             if there is None or there.st_ino != inode:
                 raise FileNotFoundError
             rename_noreplace(filed_as, folder_fd, name, work_fd)
-            with contextlib.suppress(FileNotFoundError):
-                rename_noreplace(filed_as + COMPANION_SUFFIX, folder_fd, name + COMPANION_SUFFIX, work_fd)
+            if companion:
+                with contextlib.suppress(FileNotFoundError, FileExistsError):  # it never left the work folder
+                    rename_noreplace(filed_as + COMPANION_SUFFIX, folder_fd, name + COMPANION_SUFFIX, work_fd)
             os.fsync(work_fd)
             os.fsync(folder_fd)
     except FileNotFoundError:
@@ -155,16 +172,15 @@ def trial(inbox: str, folder: str) -> OSError | None:
     Of a folder that is not there yet, the nearest one above it that is. A missing inbox proves nothing, and is no fault.
     """
     name = f".dropd-trial-{os.getpid()}"
-    target = Path(folder)
-    while not target.is_dir():
-        target = target.parent
     try:
-        with opened(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as inbox_fd:
+        with (
+            opened(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as inbox_fd,
+            _nearest(inbox, inbox_fd, folder) as target_fd,
+        ):
             write_whole(name, b"", inbox_fd)
             try:
-                with opened(str(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as target_fd:
-                    os.rename(name, name + "-there", src_dir_fd=inbox_fd, dst_dir_fd=target_fd)
-                    os.unlink(name + "-there", dir_fd=target_fd)
+                os.rename(name, name + "-there", src_dir_fd=inbox_fd, dst_dir_fd=target_fd)
+                os.unlink(name + "-there", dir_fd=target_fd)
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=inbox_fd)
@@ -173,3 +189,19 @@ def trial(inbox: str, folder: str) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+@contextlib.contextmanager
+def _nearest(inbox: str, inbox_fd: int, folder: str) -> Iterator[int]:
+    """The folder, or the nearest one above it that is there; in the inbox never through a link, as at filing."""
+    parts = _parts_below(inbox, folder)
+    with contextlib.ExitStack() as stack:
+        if parts is None:
+            yield stack.enter_context(opened(str(_existing(folder)[0]), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            return
+        fd = inbox_fd
+        for part in parts:
+            if lstat_at(part, fd) is None:
+                break
+            fd = stack.enter_context(opened(part, FOLDER, dir_fd=fd))
+        yield fd

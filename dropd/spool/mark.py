@@ -98,37 +98,41 @@ def _private(fd: int, *, make: bool, route: str) -> Iterator[int]:
 
 
 def _check_mark(private_fd: int, *, route: str, ledger_id: str, known_id: str | None, adopt: bool) -> str:
-    if not adopt:
-        mark = _read_mark(private_fd)
-        remedy = _ADOPT.format(route=route)
-        if mark is not None:
-            if mark.get("ledger_id") != ledger_id:
-                raise InboxTrouble(
-                    f"the folder's mark belongs to another ledger: another dropd, or a lost state folder; {remedy}"
-                )
-            if known_id is not None and mark["inbox_id"] != known_id:
-                raise InboxTrouble(f"the folder carries another inbox's mark; {remedy}")
-            return mark["inbox_id"]
-        if known_id is not None or _has_work(private_fd):
-            raise InboxTrouble(f"dropd's mark in the folder is gone or broken; {remedy}")
-    fresh = {"inbox_id": str(uuid.uuid4()), "ledger_id": ledger_id}
-    write_whole(MARK + ".new", json.dumps(fresh, indent=2).encode() + b"\n", private_fd)
+    remedy = _ADOPT.format(route=route)
+    mark = None if adopt else _read_mark(private_fd, remedy)
+    if mark is not None:
+        inbox_id, marked_by = mark
+        if marked_by != ledger_id:
+            raise InboxTrouble(f"the folder's mark belongs to another ledger: another dropd, or a lost state folder; {remedy}")
+        if inbox_id != (known_id or inbox_id):
+            raise InboxTrouble(f"the folder carries another inbox's mark; {remedy}")
+        return inbox_id
+    if not adopt and (known_id is not None or _has_work(private_fd)):
+        raise InboxTrouble(f"dropd's mark in the folder is gone; {remedy}")
+    inbox_id = str(uuid.uuid4())
+    fresh = json.dumps({"inbox_id": inbox_id, "ledger_id": ledger_id}, indent=2) + "\n"
+    write_whole(MARK + ".new", fresh.encode(), private_fd)
     if adopt:
         os.rename(MARK + ".new", MARK, src_dir_fd=private_fd, dst_dir_fd=private_fd)
     else:
         rename_noreplace(MARK + ".new", private_fd, MARK, private_fd)
     os.fsync(private_fd)
-    return fresh["inbox_id"]
+    return inbox_id
 
 
-def _read_mark(private_fd: int) -> dict[str, str] | None:
+def _read_mark(private_fd: int, remedy: str) -> tuple[str, str] | None:
+    """The inbox's id and the ledger's; None: there is no mark."""
     try:
         with opened(MARK, LOOK, dir_fd=private_fd) as fd:
             mark = json.loads(os.read(fd, 4096))
-    except (FileNotFoundError, ValueError):
+        inbox_id, ledger_id = mark["inbox_id"], mark["ledger_id"]
+        if isinstance(inbox_id, str) and isinstance(ledger_id, str):
+            return inbox_id, ledger_id
+    except FileNotFoundError:
         return None
-    good = isinstance(mark, dict) and isinstance(mark.get("inbox_id"), str) and isinstance(mark.get("ledger_id"), str)
-    return mark if good else None
+    except (ValueError, KeyError, TypeError, IsADirectoryError):
+        pass
+    raise InboxTrouble(f"dropd's mark in the folder cannot be read; {remedy}")
 
 
 def _has_work(private_fd: int) -> bool:

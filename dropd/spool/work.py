@@ -32,6 +32,19 @@ def owner_name_of(uid: int) -> str:
         return str(uid)
 
 
+def obstacle(inbox: OpenInbox, folder: str, name: str) -> str | None:
+    """Why a file cannot be opened, for people; None: it can."""
+    try:
+        with folder_below(inbox.fd, parts_of(folder)) as folder_fd, opened(name, LOOK, dir_fd=folder_fd):
+            return None
+    except FileNotFoundError:
+        return None  # gone again, which the take finds out by itself
+    except PermissionError:
+        return "dropd has no right to read it"
+    except OSError as error:
+        return f"it cannot be opened ({error.strerror})"
+
+
 def take(inbox: OpenInbox, drop_id: str, folder: str, name: str, stamp: Stamp, *, companion: bool) -> None:
     """Move the file, and its companion, into the work folder, never replacing. `make_durable` makes it last.
 
@@ -77,11 +90,21 @@ def take_companion(inbox: OpenInbox, drop_id: str, folder: str, name: str) -> No
     """Bring `<name>.meta.json` to its file. One that is no longer there is found missing when the target is resolved."""
     companion = name + COMPANION_SUFFIX
     with (
+        contextlib.suppress(FileNotFoundError, FileExistsError),
         folder_below(inbox.fd, parts_of(folder)) as folder_fd,
         opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd,
-        contextlib.suppress(FileNotFoundError, FileExistsError),
     ):
         rename_noreplace(companion, folder_fd, companion, work_fd)
+
+
+def finish_take(inbox: OpenInbox, drop_id: str, folder: str, name: str, *, companion: bool) -> None:
+    """What a take that died after its rename left undone: the companion, and the old name where link and unlink stood for the rename."""
+    there, here = in_inbox(inbox, folder, name), in_work(inbox, drop_id, name)
+    if there is not None and here is not None and (there.st_ino, there.st_dev) == (here.st_ino, here.st_dev):
+        with folder_below(inbox.fd, parts_of(folder)) as folder_fd:
+            os.unlink(name, dir_fd=folder_fd)
+    if companion:
+        take_companion(inbox, drop_id, folder, name)
 
 
 def _check(inbox: OpenInbox, about: os.stat_result, stamp: Stamp) -> None:
@@ -136,12 +159,12 @@ def in_inbox(inbox: OpenInbox, folder: str, name: str) -> os.stat_result | None:
 
 
 def open_drop(inbox: OpenInbox, drop_id: str, name: str) -> BinaryIO:
-    """A reader of the file in the work folder, from the first byte; it outlives the inbox. Raises Gone."""
+    """A reader of the file in the work folder, from the first byte; it outlives the inbox. Raises Gone, and OSError where the disk fails."""
     try:
         with opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd:
             fd = os.open(name, LOOK, dir_fd=work_fd)
-    except OSError as error:
-        raise Gone(f"it is not in the work folder any more ({error.strerror})") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise Gone("it is not in the work folder any more") from None
     return io.FileIO(fd, "rb")  # unbuffered: bodies and hashing read in large blocks
 
 
