@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -30,6 +32,8 @@ PATIENCE = 25.0
 
 def run_demo(*, keep: bool) -> int:
     """0 when everything came out as told and the vendors' books agree, else 1. `keep` leaves the folders and says where they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an old terminal may know no curly quotes
     out = Console(highlight=False)
     with _ended_by_signals(), _folder(out, keep=keep) as root:
         began = time.monotonic()

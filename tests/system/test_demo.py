@@ -69,6 +69,14 @@ def test_it_is_json_and_tracebacks_nowhere_and_no_uuid_is_noise(tmp_path):
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-", out)
 
 
+def test_an_output_that_knows_ascii_alone_is_no_reason_to_fail(tmp_path):
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with started(tmp_path, env={"PYTHONIOENCODING": "ascii"}, **pipes) as process:
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, out
+    assert out.isascii()
+
+
 def test_keep_leaves_the_folders_and_says_where(tmp_path):
     code, out, _ = ended(tmp_path, "--keep")
     assert code == 0

@@ -166,6 +166,10 @@ def emitted() -> set[str]:
         tree = ast.parse(path.read_text())
         if "sandbox" not in path.parts:
             names |= {name for node in ast.walk(tree) if isinstance(node, ast.Call) and (name := said_to_a_log(node))}
+            assigned = (
+                node for node in ast.walk(tree) if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "event"
+            )
+            names |= {str(node.value.value) for node in assigned if isinstance(node.value, ast.Constant)}
         if path.name == "policy.py":
             names |= steps(tree)
         if path.name == "recovery.py":
