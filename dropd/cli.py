@@ -252,6 +252,8 @@ def show(path: Path, drop: str, as_json: bool) -> None:
 def retry(path: Path, drop: str | None, everything: bool, route: str | None) -> NoReturn:
     """Try a failed drop again, or one that waits at once.
 
+    It is sent whatever its status: look at the provider first whether an unconfirmed one has arrived.
+
     \b
     Examples:
       dropd retry 3fa91c
@@ -262,13 +264,11 @@ def retry(path: Path, drop: str | None, everything: bool, route: str | None) -> 
         raise click.UsageError("name one drop, or say --all (and --route with it)")
     code = OK
     with _Ledger(path) as (config, ledger):
-        chosen = reading.standing_in_failed(ledger) if drop is None else [reading.find_drop(ledger, config, drop)]
+        chosen = again.standing(ledger, route) if drop is None else [reading.find_drop(ledger, config, drop)]
         for one in chosen:
-            if route is not None and one.taking.route != route:
-                continue
             try:
-                again.retry(ledger, one)
-                print(f"{one.shown_path} ({one.short_id}): will be tried again")
+                doubt = " (the provider may have it already)" if again.retry(ledger, one).possible_duplicate else ""
+                print(f"{one.shown_path} ({one.short_id}): will be tried again{doubt}")
             except again.CannotRetry as error:
                 print(f"dropd: {error}", file=sys.stderr)
                 code = NEEDS_A_PERSON

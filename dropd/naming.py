@@ -27,7 +27,6 @@ IGNORED = (
     "@eaDir",
     ".*",
     "~WRL*.tmp",
-    "*.result.json",
 )
 """Temporary and housekeeping names that are never drops; `ignore` of a route adds to them. Sources: BEHAVIOURS 8."""
 

@@ -21,8 +21,8 @@ from dropd.intake.watcher import Watcher
 from dropd.model import Inbox, Stamp, State, Taking
 from dropd.naming import Template, display
 from dropd.pipeline import Pipeline
+from dropd.spool import work
 from dropd.spool.mark import OpenInbox
-from dropd.spool.work import owner_name_of
 from dropd.surroundings import Surroundings
 from dropd.wake import Wake
 
@@ -34,6 +34,15 @@ TAKE_AGAIN = 30.0
 
 _LEVELS = {Subfolders.NONE: 0, Subfolders.ONE: 1, Subfolders.DEEP: -1}
 _LOOKERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptOff:
+    """A file that could not be taken: tried again when it has changed, or at `until` (monotonic)."""
+
+    stamp: Stamp
+    until: float
+    reason: str
 
 
 @dataclass(slots=True)
@@ -52,7 +61,7 @@ class _Root:
     began: float = 0.0
     about: Inbox | None = None
     taking: set[tuple[str, str]] = field(default_factory=set)  # files on their way through a taker
-    not_before: dict[tuple[str, str], tuple[Stamp, float]] = field(default_factory=dict)  # files that could not be taken
+    kept_off: dict[tuple[str, str], _KeptOff] = field(default_factory=dict)  # files that could not be taken
     waiting: int = 0  # files that have not settled
 
 
@@ -167,7 +176,10 @@ class Rounds:
             found = look(inbox.fd, root.rules)
             now = time.monotonic()
             settled, slow, next_look = root.settling.update([seen for seen in found.files if seen.key not in root.taking], now)
-            self._note(root, red=None, inbox_id=inbox.inbox_id, left_alone=found.left_alone | self._untakable(root))
+            present = {seen.key for seen in found.files}
+            root.kept_off = {key: kept for key, kept in root.kept_off.items() if key in present}
+            kept_off = {display("/".join(filter(None, key))): kept.reason for key, kept in root.kept_off.items()}
+            self._note(root, red=None, inbox_id=inbox.inbox_id, left_alone=found.left_alone | kept_off)
         for seen in slow:
             self._log.warning("still_growing", route=route.name, file=_shown(seen), size=seen.stamp.size)
         ready = [seen for seen in settled if self._may_take(root, seen, now)]
@@ -200,11 +212,11 @@ class Rounds:
         return True
 
     def _may_take(self, root: _Root, seen: Seen, now: float) -> bool:
-        stamp, until = root.not_before.get(seen.key, (None, 0.0))
-        return stamp != seen.stamp or now >= until
+        kept = root.kept_off.get(seen.key)
+        return kept is None or kept.stamp != seen.stamp or now >= kept.until
 
-    def _untakable(self, root: _Root) -> dict[str, str]:
-        return {display("/".join(filter(None, key))): "it could not be taken; dropd keeps trying" for key in root.not_before}
+    def _keep_off(self, root: _Root, seen: Seen, reason: str) -> None:
+        root.kept_off[seen.key] = _KeptOff(seen.stamp, time.monotonic() + TAKE_AGAIN, f"{reason}; dropd keeps trying")
 
     def _take(self, root: _Root, seen: Seen) -> None:
         """On a taker's thread: one settled file to READY, or back to where it was."""
@@ -212,11 +224,15 @@ class Rounds:
             if self._stop.is_set():
                 return
             with self._places.open(root.route.name, str(root.route.inbox)) as inbox:
+                obstacle = work.obstacle(inbox, seen.folder, seen.name)
+                if obstacle is not None:
+                    self._keep_off(root, seen, obstacle)
+                    return
                 drop = self._pipeline.take(inbox, self._taking(root, inbox, seen))
             if drop.state is State.RELEASED:
-                root.not_before[seen.key] = (seen.stamp, time.monotonic() + TAKE_AGAIN)
+                self._keep_off(root, seen, "it could not be taken")
             else:
-                root.not_before.pop(seen.key, None)
+                root.kept_off.pop(seen.key, None)
         except (InboxTrouble, OSError) as error:
             self._note(root, red=str(error))
         except BaseException as error:
@@ -239,7 +255,7 @@ class Rounds:
             name=seen.name,
             companion=seen.companion is not None,
             stamp=seen.stamp,
-            owner_name=owner_name_of(seen.uid),
+            owner_name=work.owner_name_of(seen.uid),
         )
 
     # ------------------------------------------------------------------------------------------------ what is known of an inbox

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from dropd.fsys import FOLDER
 from dropd.model import Stamp
-from dropd.naming import COMPANION_SUFFIX, PRIVATE, display, fits, is_ignored
+from dropd.naming import COMPANION_SUFFIX, PRIVATE, SIDECAR_SUFFIX, display, fits, is_ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,9 @@ def _sort(
     if rules.companions and name.endswith(COMPANION_SUFFIX):
         if name.removesuffix(COMPANION_SUFFIX) not in names:
             found.left_alone[shown] = f"it waits for the file {display(name.removesuffix(COMPANION_SUFFIX))!r} that it belongs to"
+        return
+    if name.endswith(SIDECAR_SUFFIX):
+        found.left_alone[shown] = "it is a result file of dropd's, which is never sent; it can be deleted"
         return
     if not fits(name, rules.match):
         found.left_alone[shown] = f"its name fits none of the patterns of this inbox ({', '.join(rules.match)})"

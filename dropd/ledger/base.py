@@ -44,7 +44,10 @@ class Ledger(Protocol):
         """The row in TAKING, before the file is touched; or already with a verdict, for a file that was found in work/ without a row."""
 
     def ready(self, drop: Drop, step: Step, identity: str, now: float) -> Drop:
-        """TAKING -> READY, reserving the identity. Raises HasTwin, writing nothing, unless the step makes it a person's order."""
+        """TAKING -> READY, reserving the identity. Raises HasTwin, writing nothing, unless the step makes it a person's order.
+
+        An ordered drop with a twin is a possible duplicate of it.
+        """
 
     def move(self, drop: Drop, step: Step, now: float) -> Drop:
         """One step of policy.py. The owner stays while the same thread goes on (rows.owner_after) and is cleared otherwise."""

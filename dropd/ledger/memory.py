@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 
 from dropd.errors import LedgerError, Lost
 from dropd.ledger.base import Event, HasTwin
-from dropd.ledger.rows import CLAIMABLE, attempt_of, begun, claimed, event_data, is_twin, moved
+from dropd.ledger.rows import CLAIMABLE, attempt_of, begun, claimed, event_data, is_twin, moved, ordered
 from dropd.model import UNFINISHED, Attempt, Drop, Inbox, Pause, State, Step, Taking
 from dropd.policy import given_back
 
@@ -52,8 +52,11 @@ class MemoryLedger:
         with self._lock:
             twins = [d for d in self._drops.values() if d.id != drop.id and self._identities.get(d.id) == identity and is_twin(d)]
             after = moved(drop, step, now)
-            if twins and not after.person_order:
-                raise HasTwin(min(twins, key=lambda twin: twin.taken_at))
+            if twins:
+                twin = min(twins, key=lambda twin: twin.taken_at)
+                if not after.person_order:
+                    raise HasTwin(twin)
+                after = ordered(after, twin)
             self._put(drop, after, step.event, now, step)
             self._identities[drop.id] = identity
             return after

@@ -57,6 +57,11 @@ def is_twin(other: Drop) -> bool:
     return other.state is not State.RELEASED
 
 
+def ordered(drop: Drop, twin: Drop) -> Drop:
+    """A person's order is sent although it has a twin, and says so."""
+    return replace(drop, possible_duplicate=True, duplicate_of=twin.id)
+
+
 def event_data(step: Step) -> dict[str, Any]:
     data = dict(step.data)
     if step.attempt is not None:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError
 
 from dropd.errors import LedgerError, LedgerTooNew, Lost
 from dropd.ledger.base import Event, HasTwin
-from dropd.ledger.rows import CLAIMABLE, attempt_of, begun, claimed, event_data, is_twin, moved
+from dropd.ledger.rows import CLAIMABLE, attempt_of, begun, claimed, event_data, is_twin, moved, ordered
 from dropd.ledger.tables import MIGRATIONS, about, drop_to_row, drops, events, inboxes, pauses, row_to_drop, signed
 from dropd.model import UNFINISHED, Attempt, Drop, Inbox, Pause, State, Step, Taking
 
@@ -85,11 +85,12 @@ class SqlLedger:
     def ready(self, drop: Drop, step: Step, identity: str, now: float) -> Drop:
         after = moved(drop, step, now)
         with self._write() as connection:
-            if not after.person_order:
-                same = select(drops).where(drops.c.identity == identity, drops.c.id != drop.id).order_by(drops.c.taken_at)
-                for twin in _drops(connection, same):
-                    if is_twin(twin):
-                        raise HasTwin(twin)
+            same = select(drops).where(drops.c.identity == identity, drops.c.id != drop.id).order_by(drops.c.taken_at)
+            twin = next(filter(is_twin, _drops(connection, same)), None)
+            if twin is not None:
+                if not after.person_order:
+                    raise HasTwin(twin)
+                after = ordered(after, twin)
             _put(connection, drop, after, identity=identity)
             _append(connection, after, step.event, event_data(step), now)
         return after

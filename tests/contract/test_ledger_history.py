@@ -65,6 +65,9 @@ def test_a_persons_order_passes_the_twin(ledger: Ledger) -> None:
     _led(ledger, "same", ACCEPTED, step(State.DONE))
     ordered = ledger.ready(begun(ledger), to_ready(person_order=True), "same", NOW)
     assert (ordered.state, ordered.person_order) == (State.READY, True)
+    assert ordered.possible_duplicate
+    assert ordered.duplicate_of is not None
+    assert ledger.find(ordered.id)[0] == ordered
 
 
 def test_the_eldest_twin_is_named(ledger: Ledger) -> None:

@@ -90,10 +90,17 @@ def test_a_name_that_fits_no_pattern_is_left_alone_loudly(tmp_path: Path) -> Non
 
 
 def test_temporary_names_are_passed_over_in_silence(tmp_path: Path) -> None:
-    for name in (".hidden.csv", "a.csv.part", "~$a.docx", "a.csv.result.json", "Kladd.csv", "Thumbs.db"):
+    for name in (".hidden.csv", "a.csv.part", "~$a.docx", "Kladd.csv", "Thumbs.db"):
         put(tmp_path / name)
     put(tmp_path / "@eaDir" / "a.csv")
     assert looked(tmp_path, ignore=("kladd*",), levels=-1) == Look([], {})
+
+
+def test_a_result_file_is_never_a_drop_and_never_passed_over_in_silence(tmp_path: Path) -> None:
+    put(tmp_path / "a.csv.result.json")
+    found = looked(tmp_path)
+    assert found.files == []
+    assert found.left_alone == {"a.csv.result.json": "it is a result file of dropd's, which is never sent; it can be deleted"}
 
 
 def test_a_file_on_another_filesystem_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
