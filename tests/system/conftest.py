@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,20 @@ from program import Place
 from dropd.sandbox import Sandbox
 
 
+@pytest.fixture(scope="session")
+def sweeper() -> Iterator[ThreadPoolExecutor]:
+    """Ends sandboxes while the next test is under way already."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        running.media_rate = ()
-        yield running
+def sandbox(sweeper: ThreadPoolExecutor) -> Iterator[Sandbox]:
+    running = Sandbox()
+    running.start()
+    running.media_rate = ()
+    yield running
+    sweeper.submit(running.stop)
 
 
 @pytest.fixture

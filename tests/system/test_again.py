@@ -157,7 +157,7 @@ def test_send(place, sandbox, inbox, beside):
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_send_where_the_name_is_in_use(place, inbox, beside):
-    place.defaults["settle"] = "2s"
+    place.defaults["settle"] = "1s"
     (place.root / "a.csv").write_bytes(b"sent")
     (inbox / "a.csv").write_bytes(b"dropped by somebody else")
     program = place.start() if beside else None
