@@ -1,4 +1,4 @@
-"""Both implementations of the ledger, for every test that asks for one."""
+"""Both implementations of the ledger, for every test that asks for one, and a small world around it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doubles import World
 
 from dropd.ledger.base import Ledger
 from dropd.ledger.memory import MemoryLedger
@@ -17,3 +18,8 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     made: Ledger = SqlLedger(tmp_path / "ledger.db") if request.param == "sql" else MemoryLedger()
     yield made
     made.close()
+
+
+@pytest.fixture
+def world(ledger: Ledger, tmp_path: Path) -> World:
+    return World(tmp_path / "inbox", ledger)

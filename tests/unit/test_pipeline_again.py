@@ -1,0 +1,113 @@
+"""The same content once more: a duplicate, unless a person ordered it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from doubles import Scripted, World
+from steps import DONE, FAILED, deliver, sidecar, take
+
+from dropd.ledger.base import Ledger
+from dropd.model import (
+    Refused,
+    State,
+    Status,
+    Taking,
+    Unconfirmed,
+)
+
+# ------------------------------------------------------------------------------------------------ the same content again
+
+
+def test_the_same_content_again_is_a_duplicate_and_names_the_first(world: World) -> None:
+    first = take(world)
+    deliver(world)
+    second = take(world, world.drop("copy.csv"))
+    assert (second.state, second.status, second.duplicate_of) == (State.FAILED, Status.DUPLICATE, first.id)
+    told = sidecar(world, "failed/copy.csv.result.json")
+    assert (told["status"], told["duplicate_of"], told["error"]["code"]) == ("duplicate", first.id, "duplicate")
+    assert "delivered" in told["summary"] and "“invoice.csv”" in told["summary"]
+    assert len(world.provider.calls) == 1
+
+
+def test_the_same_content_under_way_counts_too(world: World) -> None:
+    take(world)
+    second = take(world, world.drop("copy.csv"))
+    assert second.status is Status.DUPLICATE
+    assert "already on its way" in sidecar(world, "failed/copy.csv.result.json")["summary"]
+
+
+def test_a_doubtful_delivery_counts_too(world: World) -> None:
+    world.provider.script = [Unconfirmed(reason="?")]
+    take(world)
+    deliver(world)
+    deliver(world)
+    assert take(world, world.drop("copy.csv")).status is Status.DUPLICATE
+    assert "not certain" in sidecar(world, "failed/copy.csv.result.json")["summary"]
+
+
+def test_other_content_another_target_or_a_refusal_is_no_duplicate(ledger: Ledger, tmp_path: Path) -> None:
+    world = World(tmp_path / "inbox", ledger, Scripted(Refused(reason="no")), ids={"client_id": "2218", "account_id": "{folder}"})
+    take(world, world.drop(folder="a"))
+    deliver(world)
+    assert take(world, world.drop(folder="a")).state is State.READY
+    assert take(world, world.drop(folder="b")).state is State.READY
+    assert take(world, world.drop("x.csv", "other", folder="a")).state is State.READY
+
+
+# ------------------------------------------------------------------------------------------------ a person's order
+
+
+def back_from_failed(world: World, name: str = "invoice.csv") -> Taking:
+    os.rename(world.inbox / "failed" / name, world.inbox / name)
+    return world.again(name)
+
+
+def test_a_file_moved_back_from_failed_is_sent_and_its_sidecar_goes(world: World) -> None:
+    world.provider.script = [Refused(reason="no")]
+    take(world)
+    deliver(world)
+    again = take(world, back_from_failed(world))
+    assert (again.state, again.person_order, again.possible_duplicate) == (State.READY, True, False)
+    assert world.files() == {}
+    deliver(world)
+    assert sorted(world.files()) == DONE
+
+
+def test_an_unconfirmed_file_moved_back_is_sent_and_says_that_it_may_be_there_twice(world: World) -> None:
+    world.provider.script = [Unconfirmed(reason="?")]
+    take(world)
+    deliver(world)
+    deliver(world)
+    again = take(world, back_from_failed(world))
+    assert (again.state, again.person_order, again.possible_duplicate) == (State.READY, True, True)
+    deliver(world)
+    told = sidecar(world, DONE[1])
+    assert told["possible_duplicate"] is True and "twice" in told["summary"] and told["advice"]
+
+
+def test_a_duplicate_moved_back_is_sent(world: World) -> None:
+    first = take(world)
+    deliver(world)
+    take(world, world.drop("copy.csv"))
+    again = take(world, back_from_failed(world, "copy.csv"))
+    assert (again.state, again.person_order) == (State.READY, True)
+    assert (again.possible_duplicate, again.duplicate_of) == (True, first.id)
+
+
+def test_a_copy_of_an_unconfirmed_file_is_no_order(world: World) -> None:
+    world.provider.script = [Unconfirmed(reason="?")]
+    take(world)
+    deliver(world)
+    deliver(world)
+    assert take(world, world.drop("invoice.csv")).status is Status.DUPLICATE
+
+
+def test_a_corrected_file_is_an_ordinary_drop_and_the_old_sidecar_stays_with_the_old_file(world: World) -> None:
+    world.provider.script = [Refused(reason="no")]
+    take(world)
+    deliver(world)
+    drop = take(world, world.drop(content="corrected"))
+    assert (drop.state, drop.person_order) == (State.READY, False)
+    assert sorted(world.files()) == FAILED
