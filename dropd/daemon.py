@@ -256,6 +256,5 @@ def build_account(
         max=options.retry.max,
         give_up_after=options.retry.give_up_after,
         can_ask=traits.can_ask,
-        repeat_harmless=traits.repeat_harmless,
     )
     return Account(kind, provider, rules, options.max_size)

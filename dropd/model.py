@@ -242,6 +242,7 @@ class _Answer:
     reason: str = ""
     http_status: int | None = None
     trace_id: str | None = None
+    doubled: bool = False  # an earlier try may have arrived as well: the drop is a possible duplicate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

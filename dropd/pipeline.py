@@ -78,6 +78,12 @@ class Pipeline:
         self._around.log_of(drop).info("released", reason=reason)
         return self._ledger.move(drop, Step(to=State.RELEASED, event="released", data={"reason": reason}), self._now())
 
+    def _give_back(self, inbox: OpenInbox, drop: Drop, reason: str) -> Drop:
+        """Somebody still writes to it: it settles in the inbox like any other."""
+        taking = drop.taking
+        work.give_back(inbox, drop.id, taking.folder, taking.name, companion=taking.companion)
+        return self._release(drop, reason)
+
     # ------------------------------------------------------------------------------------------------ prepare
 
     def go_on(self, inbox: OpenInbox, drop: Drop) -> Drop:
@@ -101,8 +107,7 @@ class Pipeline:
             self._check_untouched(inbox, drop)
             work.make_durable(inbox, drop.id, taking.folder, taking.name)
         except StillWritten as error:
-            work.give_back(inbox, drop.id, taking.folder, taking.name, companion=taking.companion)
-            return self._release(drop, str(error))
+            return self._give_back(inbox, drop, str(error))
         except Gone as error:
             return self._vanished(drop, str(error))
         changes: dict[str, Any] = {"sha256": sha256, "content_type": content_type(taking.name), "setbacks": 0}
@@ -170,7 +175,7 @@ class Pipeline:
         started = self._now()
         if drop.state is State.UNCONFIRMED and not rules.can_ask:
             reason = drop.error.message if drop.error else "No answer came back."
-            step = policy.without_verdict(drop, reason, rules, started)
+            step = policy.without_verdict(drop, reason)
             self._around.log_of(drop).bind(provider=drop.taking.provider, state=str(step.to)).warning(step.event, reason=reason)
             self.conclude(drop, step)
             return None
@@ -180,20 +185,21 @@ class Pipeline:
             self._vanished(drop, str(error))
             return None
         except InboxTrouble as error:  # the share went away; the drop is as safe there as it was
-            waiting = Step(
-                to=policy.untouched(drop),
-                event="inbox_away",
-                data={"reason": str(error)},
-                changes={"due_at": started + AGAIN},
-            )
-            self._ledger.move(drop, waiting, self._now())
+            self._ledger.move(drop, self._inbox_away(drop, str(error)), self._now())
+            return None
+        if outcome is None:
             return None
         step = policy.after_call(drop, outcome, rules, started=started, now=self._now(), dice=self._around.dice, pauses=pauses)
         self._tell(drop, outcome, step)
         self.conclude(drop, step)
         return outcome
 
-    def _call(self, provider: Provider, drop: Drop) -> tuple[Outcome, Drop]:
+    def _inbox_away(self, drop: Drop, reason: str) -> Step:
+        changes = {"due_at": self._now() + AGAIN}
+        return Step(to=policy.untouched(drop), event="inbox_away", data={"reason": reason}, changes=changes)
+
+    def _call(self, provider: Provider, drop: Drop) -> tuple[Outcome | None, Drop]:
+        """What the provider came to; None: the file was still written to before anything of it left, and went back to the inbox."""
         notes = DurableNotes(self._ledger, drop, self._now)
         taking = drop.taking
         with contextlib.ExitStack() as stack:
@@ -215,7 +221,9 @@ class Pipeline:
             try:
                 self._check_whole(inbox, drop)
             except StillWritten as error:
-                return Changed(reason=str(error)), drop
+                if drop.possible_duplicate or drop.notes:  # an earlier content of it may have arrived
+                    return Changed(reason=str(error)), drop
+                return None, self._give_back(inbox, drop, str(error))
             except OSError as error:  # the disk, before anything was sent; what send() raises is never taken for that
                 raise InboxTrouble(_in_words(error)) from None
             outcome = provider.send(parcel, notes)

@@ -30,7 +30,7 @@ from dropd.model import (
 FOLLOWS: Mapping[State, frozenset[State]] = {
     State.TAKING: frozenset({State.TAKING, State.READY, State.REJECTED, State.RELEASED, State.FAILED, State.UNCONFIRMED}),
     State.READY: frozenset({State.READY, State.SENDING, State.REJECTED}),
-    State.SENDING: frozenset({State.READY, State.CONFIRMING, State.UNCONFIRMED, State.ACCEPTED, State.REJECTED}),
+    State.SENDING: frozenset({State.READY, State.CONFIRMING, State.UNCONFIRMED, State.ACCEPTED, State.REJECTED, State.RELEASED}),
     State.CONFIRMING: frozenset({State.CONFIRMING, State.ACCEPTED, State.REJECTED, State.READY, State.UNCONFIRMED}),
     State.UNCONFIRMED: frozenset({State.UNCONFIRMED, State.CONFIRMING, State.ACCEPTED, State.READY, State.REJECTED}),
     State.ACCEPTED: frozenset({State.ACCEPTED, State.DONE}),
@@ -63,7 +63,6 @@ class Rules:
     max: float
     give_up_after: float
     can_ask: bool
-    repeat_harmless: bool
 
 
 def backoff(setbacks: int, rules: Rules, dice: Dice) -> float:
@@ -91,6 +90,8 @@ def after_call(
     if drop.give_up_at is not None:
         drop = replace(drop, give_up_at=drop.give_up_at + paused)
     step = _after(drop, outcome, rules, now, dice)
+    if outcome.doubled:
+        step = replace(step, changes={**step.changes, "possible_duplicate": True})
     attempt = Attempt(
         started_at=started,
         finished_at=now,
@@ -99,9 +100,9 @@ def after_call(
         message=outcome.reason or None,
         trace_id=outcome.trace_id,
     )
-    # a poll that changed nothing is no line in the sidecar: there may be hundreds
+    # a poll that changed nothing is no line in the sidecar, there may be hundreds; what an account's pause cost is none of the drop's
     idle = step.to is drop.state and isinstance(outcome, Pending | Later)
-    return step if idle else replace(step, attempt=attempt)
+    return step if idle or isinstance(outcome, Misconfigured) else replace(step, attempt=attempt)
 
 
 def _after(drop: Drop, outcome: Outcome, rules: Rules, now: float, dice: Dice) -> Step:
@@ -125,7 +126,7 @@ def _after(drop: Drop, outcome: Outcome, rules: Rules, now: float, dice: Dice) -
             return Step(to=State.READY, event="absent", changes={"due_at": now})
         case Unconfirmed():
             if drop.state is State.UNCONFIRMED:
-                return without_verdict(drop, outcome.reason, rules, now)
+                return without_verdict(drop, outcome.reason)
             changes = {"due_at": now, "error": Error(Code.UNCONFIRMED, outcome.reason, outcome.http_status)}
             return Step(to=State.UNCONFIRMED, event="unconfirmed", data={"reason": outcome.reason}, changes=changes)
         case Later():
@@ -144,7 +145,7 @@ def _after_later(drop: Drop, later: Later, rules: Rules, now: float, dice: Dice)
     if over:
         error = Error(Code.UNCONFIRMED, later.reason, later.http_status)
         if drop.state is State.UNCONFIRMED:
-            return without_verdict(drop, later.reason, rules, now)
+            return without_verdict(drop, later.reason)
         return Step(
             to=State.UNCONFIRMED, event="unconfirmed", data={"reason": later.reason}, changes={"due_at": now, "error": error}
         )
@@ -153,12 +154,8 @@ def _after_later(drop: Drop, later: Later, rules: Rules, now: float, dice: Dice)
     return Step(to=untouched(drop), event="later", data={"reason": later.reason, "due_at": changes["due_at"]}, changes=changes)
 
 
-def without_verdict(drop: Drop, reason: str, rules: Rules, now: float) -> Step:
-    """Nobody can say whether the vendor has it: sent once more where a second one does no harm, and held for a person elsewhere."""
-    if rules.repeat_harmless and not drop.possible_duplicate:
-        return Step(
-            to=State.READY, event="sent_again", data={"reason": reason}, changes={"due_at": now, "possible_duplicate": True}
-        )
+def without_verdict(drop: Drop, reason: str) -> Step:
+    """Nobody can say whether the vendor has it: never sent again on a guess, but held for a person."""
     http_status = drop.error.http_status if drop.error else None
     return replace(rejected(Error(Code.UNCONFIRMED, reason, http_status)), event="held")
 

@@ -24,7 +24,7 @@ from dropd.surroundings import Account, Surroundings
 
 NOW = 1_800_000_000.0
 OWNER = "this-host:1:aaaa"
-RULES = Rules(first=5.0, max=900.0, give_up_after=86400.0, can_ask=False, repeat_harmless=False)
+RULES = Rules(first=5.0, max=900.0, give_up_after=86400.0, can_ask=False)
 LABEL = "Amili ARM"
 
 

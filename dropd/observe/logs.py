@@ -255,7 +255,6 @@ STORIES: Mapping[str, str] = {
     "duplicate": "not sent again: the same content was sent there before",
     "file_missing": "has disappeared: {reason}",
     "unconfirmed": "it may have arrived: {reason}",
-    "sent_again": "sent once more, where a second one does no harm: {reason}",
     "held": "never sent twice on a guess: a person has to look",
     "filed": "filed in {place}",
     "filing_failed": "cannot be filed yet, tried again soon: {reason}",

@@ -29,7 +29,6 @@ class Traits:
     file_types: frozenset[str] | None = None  # None: any text; else a file_type is one of these, or absent
     file_type_is_content_type: bool = False
     can_ask: bool = False  # ask() can tell whether an unconfirmed file arrived
-    repeat_harmless: bool = False  # a second delivery books nothing twice: an unconfirmed drop may be sent again, and says so
     requests_per_send: int = 1  # what one send() costs of the account's rate
 
 

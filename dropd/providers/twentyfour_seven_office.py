@@ -1,13 +1,13 @@
 """24SevenOffice: ask for a place, put the file there, ask what became of it. Facts: rest-api.developer.24sevenoffice.com, /fileUpload.
 
 A 2xx to the PUT does not mean that the file was accepted: the status call tells, with the `documentId` that is linked later. Each
-new place has a new fileId; unused ones lapse, so that starting over books nothing twice.
+new place has a new fileId, and unused ones lapse: starting over before a PUT books nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from dropd.providers.adapter import HttpProvider, is_segment, judged, segment
 from dropd.providers.answers import Step
 from dropd.providers.auth import Login, Trouble
 from dropd.providers.base import Notes, Parcel, Proof, Traits
-from dropd.providers.http import Answer, Http, Sent
+from dropd.providers.http import Answer, Http, NoAnswer, Sent
 from dropd.providers.options import HttpOptions, Text, Url, Way, is_loopback, is_loopback_http, require_one_way
 
 FRESH_URLS = 3
@@ -155,7 +155,6 @@ class TwentyFourSevenOffice(HttpProvider):
         ids=frozenset({"file_type"}),
         required_ids=frozenset(),
         file_type_is_content_type=True,
-        repeat_harmless=True,
         requests_per_send=2,
     )
 
@@ -187,11 +186,12 @@ class TwentyFourSevenOffice(HttpProvider):
     # -------------------------------------------------------------------------------- sending
 
     def _send(self, parcel: Parcel, notes: Notes) -> Outcome:
-        earlier = notes.get("put_started")
+        earlier, doubled = notes.get("put_started"), False
         if earlier:  # an earlier try may have brought it there after all
             outcome = self._status(earlier, again_at=0.0)
             if isinstance(outcome, (Accepted, Later, Misconfigured)):
                 return outcome
+            doubled = isinstance(outcome, Pending) and notes.get("put_left") == earlier
         content_type = parcel.target.file_type or parcel.content_type
         outcome = Later(reason="The vendor gave no place for the file")
         for _ in range(1 + FRESH_URLS):
@@ -199,10 +199,10 @@ class TwentyFourSevenOffice(HttpProvider):
             if not isinstance(place, Place):
                 return place
             notes.save(id_noted=place.file_id, put_started=place.file_id)
-            outcome = self._put(place, parcel, content_type)
+            outcome = self._put(place, parcel, content_type, notes)
             if outcome.http_status not in (401, 403):
                 break
-        return outcome
+        return replace(outcome, doubled=doubled) if isinstance(outcome, Pending) else outcome
 
     def _declare(self, content_type: str) -> Place | Outcome:
         body = bodies.as_json({"contentType": content_type})
@@ -211,8 +211,11 @@ class TwentyFourSevenOffice(HttpProvider):
             return read_place(sent.status, sent.headers, sent.readable, loopback_http=is_loopback_http(self._base))
         return judged(Step.DECLARE, sent, partial(classify, Step.DECLARE, now=self._clock()))
 
-    def _put(self, place: Place, parcel: Parcel, content_type: str) -> Outcome:
-        """To the storage: exactly what was declared and nothing else; 401 and 403 are its word for a URL that has lapsed."""
+    def _put(self, place: Place, parcel: Parcel, content_type: str, notes: Notes) -> Outcome:
+        """To the storage: exactly what was declared and nothing else; 401 and 403 are its word for a URL that has lapsed.
+
+        Where the file left whole and no answer came back, `put_left` is noted: the storage may have it.
+        """
         self._scrub.learn_for_now(place.url)
         body = bodies.raw(parcel.open, parcel.size, content_type)
 
@@ -220,6 +223,8 @@ class TwentyFourSevenOffice(HttpProvider):
             return self._storage.call_presigned(place.method, place.url, body)
 
         sent = self._http.call_patiently(once)
+        if body.whole and isinstance(sent, NoAnswer):
+            notes.save(put_left=place.file_id)
         now = self._clock()
         judge = partial(classify, Step.PUT, file_id=place.file_id, again_at=now + self.options.poll.first, now=now)
         return judged(Step.PUT, sent, judge)

@@ -38,7 +38,6 @@ from dropd.policy import FOLLOWS, Rules, after_call, backoff, given_back, next_t
 SENDING, CONFIRMING, UNCONFIRMED = State.SENDING, State.CONFIRMING, State.UNCONFIRMED
 READY, ACCEPTED, REJECTED = State.READY, State.ACCEPTED, State.REJECTED
 ASKABLE = replace(RULES, can_ask=True)
-HARMLESS = replace(RULES, repeat_harmless=True)
 TARGET = Target(client_id="2218")
 
 
@@ -101,7 +100,7 @@ def test_what_an_outcome_leads_to(outcome: Outcome, state: State, to: State, eve
 
 def test_whatever_a_vendor_says_whenever_is_a_step_of_the_table() -> None:
     """A step that the ledger refuses would end the process, and do so again at each start."""
-    rules = [replace(RULES, can_ask=ask, repeat_harmless=harmless) for ask in (False, True) for harmless in (False, True)]
+    rules = [replace(RULES, can_ask=ask) for ask in (False, True)]
     for state, outcome, rule, now, doubt in itertools.product(
         (SENDING, CONFIRMING, UNCONFIRMED), EVERY_OUTCOME, rules, (NOW, NOW + 90000), (False, True)
     ):
@@ -121,10 +120,9 @@ def test_every_state_is_in_the_table_and_leads_to_an_end() -> None:
 
 
 def test_a_doubtful_drop_is_never_sent_on_the_vendors_silence() -> None:
-    """From UNCONFIRMED back to READY leads only the vendor's word that it has nothing, or that a second one is harmless."""
+    """From UNCONFIRMED back to READY leads only the vendor's word that it has nothing."""
     back = [outcome for outcome in EVERY_OUTCOME if after(UNCONFIRMED, outcome, ASKABLE).to is READY]
     assert back == [Absent()]
-    assert after(UNCONFIRMED, Unconfirmed(), HARMLESS).to is READY
 
 
 # ------------------------------------------------------------------------------------------------ what a step carries
@@ -154,7 +152,19 @@ def test_a_refusal_keeps_the_vendors_own_words() -> None:
     assert step.changes["error"] == Error(Code.REFUSED, "Feil format", 422)
 
 
-@pytest.mark.parametrize("outcome", EVERY_OUTCOME, ids=lambda outcome: type(outcome).__name__)
+def test_what_pauses_an_account_costs_its_drops_no_attempt() -> None:
+    assert after(SENDING, Misconfigured(scope="account")).attempt is None
+    assert after(SENDING, Misconfigured(scope="target")).attempt is None
+
+
+def test_what_may_have_arrived_before_is_a_possible_duplicate() -> None:
+    assert after(SENDING, Pending(again_at=NOW, doubled=True)).changes["possible_duplicate"] is True
+    assert "possible_duplicate" not in after(SENDING, Pending(again_at=NOW)).changes
+
+
+@pytest.mark.parametrize(
+    "outcome", [each for each in EVERY_OUTCOME if not isinstance(each, Misconfigured)], ids=lambda outcome: type(outcome).__name__
+)
 def test_each_call_is_an_attempt_in_the_sidecar(outcome: Outcome) -> None:
     attempt = after(SENDING, replace(outcome, http_status=418, trace_id="t")).attempt
     assert attempt is not None
@@ -285,17 +295,8 @@ def test_a_drop_gets_back_what_it_waited_itself(since: float, now: float, back: 
     assert given_back(pause(since=NOW + since), drop(taken_at=NOW), NOW + now) == back
 
 
-@pytest.mark.parametrize(
-    ("rules", "doubt", "to", "changes"),
-    [
-        (RULES, False, REJECTED, {"status": Status.UNCONFIRMED}),
-        (HARMLESS, False, READY, {"possible_duplicate": True, "due_at": NOW}),
-        (HARMLESS, True, REJECTED, {"status": Status.UNCONFIRMED}),
-    ],
-)
-def test_without_a_verdict_a_drop_is_held_or_sent_once_more(
-    rules: Rules, to: State, changes: dict[str, Any], *, doubt: bool
-) -> None:
-    step = policy.without_verdict(drop(UNCONFIRMED, possible_duplicate=doubt), "nobody knows", rules, NOW)
-    assert step.to is to
-    assert changes.items() <= step.changes.items()
+@pytest.mark.parametrize("doubt", [False, True])
+def test_without_a_verdict_a_drop_is_held(*, doubt: bool) -> None:
+    step = policy.without_verdict(drop(UNCONFIRMED, possible_duplicate=doubt), "nobody knows")
+    assert (step.to, step.event) == (REJECTED, "held")
+    assert step.changes["status"] is Status.UNCONFIRMED
