@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import select
 import signal
 import socket
 import threading
@@ -71,6 +72,7 @@ class Daemon:
         self._stop = threading.Event()
         self._wake = Wake()
         self._failures: list[BaseException] = []
+        self._signalled: int | None = None  # the reading end of the pipe that a signal's handler writes to
 
     def stop(self) -> None:
         """End in good order: uploads under way end within their timeout, nothing new begins."""
@@ -150,26 +152,42 @@ class Daemon:
             yield
             return
 
-        def end(_number: int, _frame: FrameType | None) -> None:
-            self._stop.set()  # no more than that: a handler runs between any two instructions, also of code that holds a lock
+        hears, tells = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
+        def end(_number: int, _frame: FrameType | None) -> None:
+            # no more than that: a handler runs between any two instructions, also of code that holds the lock of an Event
+            with contextlib.suppress(BlockingIOError):
+                os.write(tells, b"!")
+
+        self._signalled = hears
         before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            self._signalled = None
+            os.close(hears)
+            os.close(tells)
+
+    def _stopped(self, within: float) -> bool:
+        """Wait so many seconds at the most. Whether the run is to end."""
+        if self._signalled is None:
+            return self._stop.wait(within)
+        if select.select([self._signalled], [], [], within)[0]:
+            self.stop()
+        return self._stop.is_set()
 
     # ------------------------------------------------------------------------------------------------ wait for the end
 
     def _wait(self, ledger: Ledger, rounds: Rounds, once: Once | None, until: Callable[[Ledger], bool] | None) -> None:
         if once is None and until is None:
-            while not self._stop.wait(0.5):  # a signal's handler is run between two waits
+            while not self._stopped(0.5):
                 pass
             return
         settled_at = time.monotonic() + max((route.settle for route in self._routes.values()), default=0.0)
         deadline: float | None = None
-        while not self._stop.wait(0.05):
+        while not self._stopped(0.05):
             if until is not None:
                 if until(ledger):
                     return

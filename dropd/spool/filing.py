@@ -15,6 +15,8 @@ from dropd.naming import COMPANION_SUFFIX, SIDECAR_SUFFIX
 from dropd.spool.mark import OpenInbox
 from dropd.spool.work import clear
 
+_TRIAL = ".dropd-trial-"  # with the number of the process that tries
+
 
 @contextlib.contextmanager
 def filing_folder(inbox: OpenInbox, folder: str) -> Iterator[int]:
@@ -171,12 +173,14 @@ def trial(inbox: str, folder: str) -> OSError | None:
 
     Of a folder that is not there yet, the nearest one above it that is. A missing inbox proves nothing, and is no fault.
     """
-    name = f".dropd-trial-{os.getpid()}"
+    name = f"{_TRIAL}{os.getpid()}"
     try:
         with (
             opened(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as inbox_fd,
             _nearest(inbox, inbox_fd, folder) as target_fd,
         ):
+            for fd in (inbox_fd, target_fd):
+                _sweep_trials(fd)
             write_whole(name, b"", inbox_fd)
             try:
                 os.rename(name, name + "-there", src_dir_fd=inbox_fd, dst_dir_fd=target_fd)
@@ -189,6 +193,14 @@ def trial(inbox: str, folder: str) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+def _sweep_trials(fd: int) -> None:
+    """What trials left that died with their process."""
+    for name in os.listdir(fd):
+        if name.startswith(_TRIAL) and not os.path.exists(f"/proc/{name.removeprefix(_TRIAL).removesuffix('-there')}"):
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=fd)
 
 
 @contextlib.contextmanager

@@ -119,3 +119,16 @@ def test_what_is_wrong_with_a_folder_is_told_with_advice(inbox: OpenInbox, tmp_p
 
 def test_a_missing_inbox_is_no_problem_of_the_configuration(tmp_path: Path) -> None:
     assert told(tmp_path / "gone") == []
+
+
+def test_what_a_dead_trial_left_is_swept_away_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    done.mkdir()
+    for folder, name in (
+        (tmp_path, ".dropd-trial-99999999"),
+        (done, ".dropd-trial-99999999-there"),
+        (done, ".dropd-trial-1-there"),
+    ):
+        (folder / name).touch()
+    assert filing.trial(str(tmp_path), str(done)) is None
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [".dropd-trial-1-there", "done"]
