@@ -49,7 +49,7 @@ def test_a_drop_to_be_asked_about_stays_what_it_is(ledger: Ledger, state: State)
 
 
 def test_what_is_due_longest_comes_first_and_nothing_comes_early(ledger: Ledger) -> None:
-    late, early, soon = ready(ledger, NOW + 30), ready(ledger, NOW - 30), ready(ledger, NOW)
+    late, soon, early = ready(ledger, NOW + 30), ready(ledger, NOW), ready(ledger, NOW - 30)
     also_soon = ready(ledger, NOW)
     assert [claimed(ledger) for _ in range(4)] == [early.id, soon.id, also_soon.id, None]
     assert ledger.next_due("arm", ()) == NOW + 30

@@ -173,10 +173,25 @@ def test_a_probe_that_told_nothing_of_the_account_makes_no_hot_loop(world: World
 
 
 def test_a_barred_target_shows_that_the_account_is_let_in_again(world: World) -> None:
-    dropped(world, 1, "2218")
-    dropped(world, 5, "2219")
+    dropped(world, 1)
     world.provider.script = [WHO, FORBIDDEN]
-    lane = lane_of(world)
-    drive(lane, world, 6)
-    assert counts(world) == {State.DONE: 5, State.READY: 1}
+    drive(lane_of(world), world, 6)
+    assert world.provider.verbs() == ["send", "send"]
     assert kinds(world) == ["forbidden"]
+
+
+def test_an_answer_to_a_call_that_began_before_lengthens_no_pause(world: World) -> None:
+    """Four senders that hear of one trouble are one trouble."""
+    dropped(world, 2)
+    lane = lane_of(world)
+    early, _ = lane._turn()
+    assert early is not None
+
+    def meanwhile(_: Parcel) -> Outcome:
+        world.provider.script = [WHO]
+        drive(lane, world, 1)
+        return WHO
+
+    world.provider.script = [meanwhile]
+    lane._take_turn(early)
+    assert [(pause.kind, pause.tries) for pause in world.ledger.pauses()] == [("login", 1)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deaths import ACCEPTED, restarted, sending, verdict
+from deaths import ACCEPTED, ready, restarted, sending, verdict
 from doubles import NOW, OWNER, World
 
 from dropd.commands import again
@@ -39,6 +39,22 @@ def test_an_orphan_is_held_as_unconfirmed_and_never_sent(world: World) -> None:
     assert (world.work(), world.provider.calls) == ([], [])
     assert "orphan_held" in world.log.events("error")
     assert restarted(world) == [drop]
+
+
+def test_an_orphan_that_a_person_moves_back_is_sent_as_a_possible_duplicate(world: World) -> None:
+    orphan(world, "invoice.csv")
+    restarted(world)
+    os.rename(world.inbox / "failed" / "invoice.csv", world.inbox / "invoice.csv")
+    with world.open() as inbox:
+        drop = Pipeline(world.around).take(inbox, world.again("invoice.csv"))
+    assert (drop.state, drop.person_order, drop.possible_duplicate) == (State.READY, True, True)
+
+
+def test_what_an_unfinished_row_knows_is_no_orphan(world: World) -> None:
+    drop = ready(world)
+    assert restarted(world) == [drop]
+    assert world.log.events("error") == []
+    assert world.work() == [f"{drop.id}/invoice.csv"]
 
 
 def test_an_orphans_companion_is_filed_with_it(world: World) -> None:
