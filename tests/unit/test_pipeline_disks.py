@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -96,29 +97,28 @@ def test_filing_that_fails_is_tried_alone_and_ever_more_rarely(world: World) -> 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root becomes somebody else here")
-def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
-    done = tmp_path / "closed"
-    done.mkdir(mode=0o755)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o711)
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    os.chown(inbox, 65534, 65534)
-    os.seteuid(65534)
-    try:
-        world = World(inbox, MemoryLedger(), done=str(done))
-        take(world)
-        deliver(world)
-        assert (only(world).state, "filing_failed" in world.log.events("warning")) == (State.ACCEPTED, True)
-        os.seteuid(0)
-        os.chown(done, 65534, 65534)
+def test_a_folder_that_may_not_be_written_to() -> None:
+    with tempfile.TemporaryDirectory() as root:  # pytest's own folders are closed to others
+        os.chmod(root, 0o711)
+        inbox, done = Path(root, "inbox"), Path(root, "closed")
+        inbox.mkdir()
+        os.chown(inbox, 65534, 65534)
+        done.mkdir(mode=0o755)
         os.seteuid(65534)
-        world.clock.now += AGAIN
-        keep(world)
-    finally:
-        os.seteuid(0)
-    assert (only(world).state, world.provider.verbs()) == (State.DONE, ["send"])
-    assert sorted(os.listdir(done)) == ["invoice.csv", "invoice.csv.result.json"]
+        try:
+            world = World(inbox, MemoryLedger(), done=str(done))
+            take(world)
+            deliver(world)
+            assert (only(world).state, "filing_failed" in world.log.events("warning")) == (State.ACCEPTED, True)
+            os.seteuid(0)
+            os.chown(done, 65534, 65534)
+            os.seteuid(65534)
+            world.clock.now += AGAIN
+            keep(world)
+        finally:
+            os.seteuid(0)
+        assert (only(world).state, world.provider.verbs()) == (State.DONE, ["send"])
+        assert sorted(os.listdir(done)) == ["invoice.csv", "invoice.csv.result.json"]
 
 
 # ------------------------------------------------------------------------------------------------ names that are in use
