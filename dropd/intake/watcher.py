@@ -74,8 +74,9 @@ class Watcher:
     def watch(self, root: str, *, recursive: bool, keep_out: tuple[str, ...], look_again: Callable[[], None]) -> str | None:
         """Begin to watch a folder, anew if it is watched already. None, or why it cannot be watched."""
         self.unwatch(root)
+        real = os.path.realpath(root)  # watchdog does not look through a link
         try:
-            self._watches[root] = self._observer.schedule(_LookAgain(root, keep_out, look_again), root, recursive=recursive)
+            self._watches[root] = self._observer.schedule(_LookAgain(real, keep_out, look_again), real, recursive=recursive)
         except OSError as error:
             return _why(error)
         return None

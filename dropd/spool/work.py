@@ -33,16 +33,27 @@ def owner_name_of(uid: int) -> str:
 
 
 def obstacle(inbox: OpenInbox, folder: str, name: str) -> str | None:
-    """Why a file cannot be opened, for people; None: it can."""
+    """Why a file cannot be taken, for people; None: nothing speaks against it."""
     try:
-        with folder_below(inbox.fd, parts_of(folder)) as folder_fd, opened(name, LOOK, dir_fd=folder_fd):
-            return None
+        with folder_below(inbox.fd, parts_of(folder)) as folder_fd, opened(name, LOOK, dir_fd=folder_fd) as fd:
+            return _held(folder_fd, fd)
     except FileNotFoundError:
         return None  # gone again, which the take finds out by itself
     except PermissionError:
         return "dropd has no right to read it"
     except OSError as error:
         return f"it cannot be opened ({error.strerror})"
+
+
+def _held(folder_fd: int, fd: int) -> str | None:
+    """Why the folder does not let go of the file: a sticky one does so for the owners of the two alone. None: it does."""
+    user, folder = os.geteuid(), os.fstat(folder_fd)
+    if os.fstatvfs(folder_fd).f_flag & os.ST_RDONLY:
+        return "its disk is read-only"
+    sticky = folder.st_mode & stat.S_ISVTX and user not in (0, folder.st_uid, os.fstat(fd).st_uid)
+    if sticky or not os.access(".", os.W_OK | os.X_OK, dir_fd=folder_fd, effective_ids=True):
+        return "dropd has no right to move it out of its folder"
+    return None
 
 
 def take(inbox: OpenInbox, drop_id: str, folder: str, name: str, stamp: Stamp, *, companion: bool) -> None:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -297,3 +298,34 @@ def test_an_error_that_is_no_matter_of_flags_is_told(tmp_path: Path, monkeypatch
     (tmp_path / "a").touch()
     with pytest.raises(OSError, match="Read-only"):
         _rename(tmp_path, "a", "b")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes somebody else here")
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        (0o2770, None),
+        (0o2755, "dropd has no right to move it out of its folder"),
+        (0o1777, "dropd has no right to move it out of its folder"),
+    ],
+)
+def test_a_folder_that_does_not_let_go_of_a_file_is_told_before_the_take(mode: int, reason: str | None) -> None:
+    """As people make sub-folders with an ordinary umask; a take that had to fail would leave a row in the ledger at every try."""
+    with tempfile.TemporaryDirectory() as root:  # pytest's own folders are closed to others
+        folder = Path(root, "acc-1")
+        folder.mkdir()
+        Path(folder, "a.csv").write_text("abc")
+        os.chmod(root, 0o777)
+        os.chown(folder, 0, 65534)
+        os.chmod(folder, mode)
+        groups = os.getgroups()
+        os.setgroups([])
+        os.setegid(65534)
+        os.seteuid(65534)
+        try:
+            with opened_inbox(Path(root)) as inbox:
+                assert work.obstacle(inbox, "acc-1", "a.csv") == reason
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(groups)
