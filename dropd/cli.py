@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from dropd import __version__
 from dropd.commands import again, beginning, reading, sending
+from dropd.commands.options import CONFIG_HELP, Duration, config_option, json_option
 from dropd.config import Config, load, schema
 from dropd.daemon import Daemon, Once
 from dropd.errors import ConfigError, DropdError, LedgerTooNew, SecretMissing
-from dropd.fields import parse_duration
 from dropd.ledger.base import Ledger
 from dropd.model import State
 from dropd.naming import display
 from dropd.observe.logs import Redactor, configure
 from dropd.providers.registry import kinds
 
-DEFAULT_CONFIG = "/etc/dropd/config.yaml"
 OK, NEEDS_A_PERSON, USAGE, BAD_CONFIG = 0, 1, 2, 78
 
 
@@ -35,39 +31,8 @@ class _Group(click.Group):
         return list(self.commands)
 
 
-class _Duration(click.ParamType[float]):
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-_CONFIG_HELP = f"The configuration; else $DROPD_CONFIG, else {DEFAULT_CONFIG}."
-
-
-def _config_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`-c/--config FILE`, before or after the verb."""
-
-    @functools.wraps(function)
-    def wrapped(config_file: str | None, **options: Any) -> Any:
-        before_verb = click.get_current_context().find_root().params.get("config_file")
-        chosen = config_file or before_verb or os.environ.get("DROPD_CONFIG") or DEFAULT_CONFIG
-        return function(path=Path(chosen), **options)
-
-    return click.option("-c", "--config", "config_file", metavar="FILE", help=_CONFIG_HELP)(wrapped)
-
-
-def _json_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")(function)
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("-c", "--config", "config_file", metavar="FILE", help=_CONFIG_HELP)
+@click.option("-c", "--config", "config_file", metavar="FILE", help=CONFIG_HELP)
 @click.version_option(__version__, prog_name="dropd")
 def cli(config_file: str | None) -> None:
     """dropd gets files out of folders and into a finance provider's API, without losing one or sending one twice.
@@ -83,11 +48,11 @@ def cli(config_file: str | None) -> None:
 
 
 @cli.command()
-@_config_option
+@config_option
 @click.option("--once", is_flag=True, help="Deliver what is there, and end.")
 @click.option(
     "--wait",
-    type=_Duration(),
+    type=Duration(),
     default="60s",
     show_default=True,
     help="With --once: how long to wait for tries that are due later.",
@@ -107,9 +72,9 @@ def run(path: Path, once: bool, wait: float) -> NoReturn:
 
 
 @cli.command()
-@_config_option
+@config_option
 @click.option("--login", is_flag=True, help="Also log in at every provider; changes nothing there.")
-@_json_option
+@json_option
 def check(path: Path, login: bool, as_json: bool) -> NoReturn:
     """Find every mistake in the configuration, and say what to write instead.
 
@@ -177,8 +142,8 @@ def sandbox(port: int, root: Path | None) -> None:
 
 
 @cli.command()
-@_config_option
-@_json_option
+@config_option
+@json_option
 def status(path: Path, as_json: bool) -> NoReturn:
     """Is anything stuck? Exit code 1 while something needs a person.
 
@@ -197,7 +162,7 @@ def status(path: Path, as_json: bool) -> NoReturn:
 
 
 @cli.command("list")
-@_config_option
+@config_option
 @click.option("--route", metavar="R", help="Of this route alone.")
 @click.option(
     "--state",
@@ -207,7 +172,7 @@ def status(path: Path, as_json: bool) -> NoReturn:
     help="In this state alone; may be repeated.",
 )
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many, newest first.")
-@_json_option
+@json_option
 def list_drops(path: Path, route: str | None, states: tuple[str, ...], limit: int, as_json: bool) -> None:
     """List drops, newest first.
 
@@ -225,9 +190,9 @@ def list_drops(path: Path, route: str | None, states: tuple[str, ...], limit: in
 
 
 @cli.command()
-@_config_option
+@config_option
 @click.argument("drop", metavar="ID|PATH")
-@_json_option
+@json_option
 def show(path: Path, drop: str, as_json: bool) -> None:
     """Show one drop's story, by its id (or the end of it), its file, or its result file.
 
@@ -245,7 +210,7 @@ def show(path: Path, drop: str, as_json: bool) -> None:
 
 
 @cli.command()
-@_config_option
+@config_option
 @click.argument("drop", metavar="ID|PATH", required=False)
 @click.option("--all", "everything", is_flag=True, help="Every drop whose file stands in failed/.")
 @click.option("--route", metavar="R", help="With --all: of this route alone.")
@@ -278,12 +243,12 @@ def retry(path: Path, drop: str | None, everything: bool, route: str | None) -> 
 
 
 @cli.command()
-@_config_option
+@config_option
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--route", "route_name", metavar="R", required=True, help="The route to send it by.")
 @click.option("--folder", metavar="DIR", default="", help="The sub-folder of the inbox, for routes with subfolders.")
-@click.option("--wait", type=_Duration(), default="60s", show_default=True, help="How long to wait while nothing happens to it.")
-@_json_option
+@click.option("--wait", type=Duration(), default="60s", show_default=True, help="How long to wait while nothing happens to it.")
+@json_option
 def send(path: Path, file: Path, route_name: str, folder: str, wait: float, as_json: bool) -> NoReturn:
     """Send one file through a route as if it had been dropped, and wait for the verdict. The original stays.
 
@@ -310,7 +275,7 @@ def send(path: Path, file: Path, route_name: str, folder: str, wait: float, as_j
 
 
 @cli.command()
-@_config_option
+@config_option
 @click.option(
     "--adopt", metavar="ROUTE", help="Say that this route's inbox is the right folder, although its mark is missing or foreign."
 )

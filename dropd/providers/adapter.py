@@ -6,6 +6,7 @@ A subclass says which calls make a delivery (`_send`), how to log in (`_login`),
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -25,7 +26,7 @@ Judge = Callable[[int, Mapping[str, str], bytes | None], Outcome]
 """A classify() with all but the answer filled in."""
 
 
-class HttpProvider:
+class HttpProvider(ABC):
     """A provider over HTTP. Thread-safe."""
 
     Options: ClassVar[type[ProviderOptions]]
@@ -102,8 +103,9 @@ class HttpProvider:
 
     # -------------------------------------------------------------------------------- what a vendor says of itself
 
+    @abstractmethod
     def _send(self, parcel: Parcel, notes: Notes) -> Outcome:
-        raise NotImplementedError
+        """The calls that make a delivery."""
 
     def _poll(self, parcel: Parcel, notes: Notes) -> Outcome:  # noqa: ARG002
         return Unconfirmed(reason=f"{self.traits.label} cannot be asked what became of a file")
@@ -111,8 +113,9 @@ class HttpProvider:
     def _ask(self, parcel: Parcel, notes: Notes) -> Outcome:
         return self._poll(parcel, notes)
 
+    @abstractmethod
     def _login(self) -> Login | Trouble:
-        raise NotImplementedError
+        """The call that gets a token."""
 
     def _authorization(self, token: str) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {token}"}

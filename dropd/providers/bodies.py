@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -31,7 +32,7 @@ class BodyUnreadable(DropdError):
     """The file could not be opened or read."""
 
 
-class Body(httpx.SyncByteStream):
+class Body(httpx.SyncByteStream, ABC):
     """Bytes to send. `length` is exact; `whole` is True once an iteration was exhausted: the transport took the last byte."""
 
     def __init__(self, length: int, content_type: str) -> None:
@@ -44,8 +45,9 @@ class Body(httpx.SyncByteStream):
         yield from self._pieces()
         self.whole = True
 
+    @abstractmethod
     def _pieces(self) -> Iterator[bytes]:
-        raise NotImplementedError
+        """All of it, from the first byte, each time anew."""
 
 
 class Content(Body):

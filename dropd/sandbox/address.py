@@ -6,6 +6,7 @@ import json
 import os
 import re
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ CLIENT = "5d0c2d3e-0000-4000-8000-000000000000"  # a receeve clientId: any UUID 
 INBOXES = ("acme-invoices", "case-originals", "debtor-letters", "vouchers")
 
 
-class Address:
+class Address(ABC):
     """The base of what stands for a sandbox, in this process or another."""
 
     @property
+    @abstractmethod
     def url(self) -> str:
         """http://127.0.0.1:PORT"""
-        raise NotImplementedError
 
     @property
     def base_urls(self) -> Mapping[str, str]:

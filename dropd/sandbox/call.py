@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -52,7 +53,7 @@ def say(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Res
 Handler = Callable[["Call"], Awaitable[Response]]
 
 
-class Vendor:
+class Vendor(ABC):
     """One vendor's API. Subclasses list their routes: method, raw path as a regular expression, handler."""
 
     name: ClassVar[str]
@@ -60,19 +61,21 @@ class Vendor:
     def __init__(self, house: House) -> None:
         self.house = house
 
+    @abstractmethod
     def routes(self) -> list[tuple[str, str, Handler]]:
-        raise NotImplementedError
+        """Method, raw path, handler."""
 
+    @abstractmethod
     def error(self, status: int, message: str, step: Step | None = None) -> Response:
         """An error in the vendor's own form."""
-        raise NotImplementedError
 
     def no_inside_success(self, call: Call, status: int) -> Response:
         """How the vendor says no within a success code; the plain error form where it has no such way."""
         return self.error(status, "refused", call.step)
 
     def reset(self) -> None:
-        """Forget what was uploaded."""
+        """Forget what was uploaded. Most have nothing to forget."""
+        return
 
 
 class Call:

@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from program import PATIENCE, eventually
 
 from dropd import cli
+from dropd.commands.options import DEFAULT_CONFIG
 from dropd.config import load
 from dropd.model import Code, Status
 from dropd.policy import DOWN_AFTER
@@ -385,7 +386,7 @@ def test_the_unit_does_not_start_again_what_cannot_start() -> None:
     unit = (ROOT / "systemd/dropd.service").read_text(encoding="utf-8").splitlines()
     for line in (f"RestartPreventExitStatus={cli.BAD_CONFIG}", "Restart=on-failure", "Type=notify", "StateDirectory=dropd"):
         assert line in unit
-    assert f"--config {cli.DEFAULT_CONFIG}" in "\n".join(unit)
+    assert f"--config {DEFAULT_CONFIG}" in "\n".join(unit)
 
 
 def test_links_lead_to_files() -> None:
