@@ -173,6 +173,11 @@ class Drop:
         return display(f"{taking.folder}/{taking.name}" if taking.folder else taking.name)
 
     @property
+    def may_double(self) -> bool:
+        """Whether its content may be at the vendor already, by this drop or another, so that sending it again says so."""
+        return self.possible_duplicate or self.status in (Status.UNCONFIRMED, Status.DUPLICATE)
+
+    @property
     def short_id(self) -> str:
         """The random end of the id: what is added to a name that is taken, and shown where space is short."""
         return self.id[-6:]

@@ -33,7 +33,6 @@ from dropd.model import (
     Pending,
     Stamp,
     State,
-    Status,
     Step,
     Taking,
     Unconfirmed,
@@ -142,7 +141,7 @@ class Pipeline:
             return {}
         if earlier.filed_dir is not None and earlier.filed_as is not None:
             filing.remove_sidecar(inbox, earlier.id, earlier.filed_dir, earlier.filed_as)
-        doubt = drop.possible_duplicate or earlier.status in (Status.UNCONFIRMED, Status.DUPLICATE)
+        doubt = drop.possible_duplicate or earlier.may_double
         return {"person_order": True, "possible_duplicate": doubt}
 
     def _target(self, inbox: OpenInbox, drop: Drop) -> tuple[Any, str, float]:
@@ -151,6 +150,9 @@ class Pipeline:
         account = self._around.accounts.get(route.provider) if route is not None else None
         if route is None or account is None:
             raise Unroutable(Code.REFUSED, f"The route {taking.route!r} is no longer configured.")
+        if route.provider != taking.provider:  # ids that are meant for one account must not reach another
+            moved = f"The route {taking.route!r} leads to {route.provider} now, and this file was taken for {taking.provider}."
+            raise Unroutable(Code.REFUSED, f"{moved} Move it back into the inbox, and it goes to {route.provider}.")
         limits = [limit for limit in (route.max_size, account.max_size) if limit is not None]
         check_size(taking.stamp.size, min(limits, default=None), allow_empty=route.allow_empty)
         companion = work.read_companion(inbox, drop.id, taking.name, COMPANION_LIMIT) if route.wants_companion else None
@@ -185,6 +187,7 @@ class Pipeline:
             self._vanished(drop, str(error))
             return None
         except InboxTrouble as error:  # the share went away; the drop is as safe there as it was
+            self._around.log_of(drop).warning("inbox_away", reason=str(error))
             self._ledger.move(drop, self._inbox_away(drop, str(error)), self._now())
             return None
         if outcome is None:
@@ -203,7 +206,7 @@ class Pipeline:
         notes = DurableNotes(self._ledger, drop, self._now)
         taking = drop.taking
         with contextlib.ExitStack() as stack:
-            inbox = stack.enter_context(self._around.places.open(taking.route, taking.inbox))
+            inbox = stack.enter_context(self._around.places.of(taking))
             parcel = Parcel(
                 drop_id=drop.id,
                 name=for_vendor(taking.name),
@@ -273,7 +276,7 @@ class Pipeline:
             return self._ledger.move(drop, step, now)
         verdict = replace(step, changes={**step.changes, "finished_at": now, "due_at": None})
         try:
-            with self._around.places.open(drop.taking.route, drop.taking.inbox) as inbox:
+            with self._around.places.of(drop.taking) as inbox:
                 name = self._final_name(inbox, drop, step.to, now)
                 drop = self._ledger.move(drop, replace(verdict, changes={**verdict.changes, **name}), now)
                 return self._file_away(inbox, drop)
@@ -285,7 +288,7 @@ class Pipeline:
     def file_away(self, drop: Drop) -> Drop:
         """A drop with a verdict goes to its final place; for the filings that were interrupted."""
         try:
-            with self._around.places.open(drop.taking.route, drop.taking.inbox) as inbox:
+            with self._around.places.of(drop.taking) as inbox:
                 return self._file_away(inbox, drop)
         except (InboxTrouble, OSError) as error:
             return self._file_later(drop, _in_words(error))
@@ -349,11 +352,13 @@ class Pipeline:
 
     def _final_name(self, inbox: OpenInbox, drop: Drop, end: State, now: float) -> dict[str, str]:
         taking = drop.taking
-        route = self._around.routes.get(taking.route)
+        route = self._around.routes.get(taking.route) or next(
+            (route for route in self._around.routes.values() if str(route.inbox) == inbox.path), None
+        )
         kind = "done" if end in (State.ACCEPTED, State.DONE) else "failed"
         day = time.localtime(now)
         dates = {"yyyy": time.strftime("%Y", day), "mm": time.strftime("%m", day), "dd": time.strftime("%d", day)}
-        folder = Template.parse(getattr(route, kind)).fill(dates) if route is not None else f"{taking.inbox}/{kind}"
+        folder = Template.parse(getattr(route, kind)).fill(dates) if route is not None else f"{inbox.path}/{kind}"
         folder = f"{folder}/{taking.folder}" if taking.folder else folder
         stamp = time.strftime("%Y%m%d-%H%M%S", day)
         names = filed_names(taking.name, stamp=stamp, short_id=drop.short_id, companion=taking.companion)

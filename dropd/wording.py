@@ -95,7 +95,7 @@ def _duplicate(drop: Drop, to: str, twin: Drop | None, tz: tzinfo | None) -> str
     other = f" as “{twin.taking.name}”" if twin.taking.name != drop.taking.name else ""
     if twin.status is Status.DELIVERED:
         return f"Not sent again: the same content was delivered to {to}{other} on {on_day(twin.finished_at or twin.since, tz)}."
-    if twin.status is Status.UNCONFIRMED:
+    if twin.status in (Status.UNCONFIRMED, Status.FAILED):  # a refused one counts where an earlier try of it was in doubt
         sent = f"the same content was sent to {to}{other} on {on_day(twin.taken_at, tz)}"
         return f"Not sent again: {sent}, and it is not certain whether it arrived."
     return f"Not sent again: the same content{other} is already on its way to {to}."
@@ -155,13 +155,18 @@ _ADVICE: dict[Code, str] = {
 }
 
 
+_NOT_SENT = "Correct what this text names, and move the file back into the inbox. If you cannot, show this text to the person who looks after dropd."
+"""Refused before anything was sent: no provider answered."""
+
+
 def advice(drop: Drop) -> str | None:
     """What to do next; None: nothing."""
     if drop.status is Status.DELIVERED:
         if drop.possible_duplicate:
             return "Ask the provider, or look there yourself, whether the file is there twice, and have one of the two removed."
         return None
-    return _ADVICE[drop.error.code if drop.error else Code.REFUSED]
+    code = drop.error.code if drop.error else Code.REFUSED
+    return _NOT_SENT if code is Code.REFUSED and drop.attempt == 0 else _ADVICE[code]
 
 
 def _sentence(text: str) -> str:

@@ -9,7 +9,7 @@ import time
 from dropd.commands.reading import standing_in_failed
 from dropd.errors import DropdError, Gone, InboxTrouble
 from dropd.ledger.base import Ledger
-from dropd.model import Drop, State, Status, Step
+from dropd.model import Drop, State, Step
 from dropd.naming import display
 from dropd.policy import ANEW
 from dropd.spool import filing
@@ -41,12 +41,12 @@ def retry(ledger: Ledger, drop: Drop) -> Drop:
     order = {
         "owner": f"{socket.gethostname()}:{os.getpid()}:retry",
         "person_order": True,
-        "possible_duplicate": drop.possible_duplicate or drop.status in (Status.UNCONFIRMED, Status.DUPLICATE),
+        "possible_duplicate": drop.may_double,
     }
     taken = ledger.move(drop, Step(to=State.TAKING, event="retry_ordered", changes=order), now)
     known = {inbox.route: (inbox.path, inbox.inbox_id) for inbox in ledger.inboxes()}
     try:
-        with Places(ledger.ledger_id, known).open(drop.taking.route, drop.taking.inbox) as inbox:
+        with Places(ledger.ledger_id, known).of(drop.taking) as inbox:
             filing.take_back(
                 inbox,
                 drop.id,

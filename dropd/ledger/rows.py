@@ -51,9 +51,9 @@ def claimed(drop: Drop, owner: str, now: float) -> tuple[Drop, str]:
 def is_twin(other: Drop) -> bool:
     """Whether a drop of the same identity makes a later one a duplicate: delivered, maybe delivered, or under way."""
     if other.state is State.FAILED:
-        return other.status is Status.UNCONFIRMED
+        return other.status is Status.UNCONFIRMED or other.possible_duplicate
     if other.state is State.REJECTED:
-        return other.status is not Status.FAILED
+        return other.status is not Status.FAILED or other.possible_duplicate
     return other.state is not State.RELEASED
 
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from doubles import Scripted, World
-from steps import DONE, FAILED, deliver, sidecar, take
+from steps import DONE, FAILED, deliver, keep, only, sidecar, take
 
+from dropd.commands import again
 from dropd.ledger.base import Ledger
 from dropd.model import (
     Refused,
@@ -85,6 +86,30 @@ def test_an_unconfirmed_file_moved_back_is_sent_and_says_that_it_may_be_there_tw
     deliver(world)
     told = sidecar(world, DONE[1])
     assert told["possible_duplicate"] is True and "twice" in told["summary"] and told["advice"]
+
+
+def refused_after_doubt(world: World) -> None:
+    """Held for want of an answer, ordered once more, and then refused: what the first try came to is as unknown as before."""
+    world.provider.script = [Unconfirmed(reason="?"), Refused(reason="no")]
+    drop = take(world)
+    deliver(world)
+    deliver(world)
+    again.retry(world.ledger, world.ledger.find(drop.id)[0])
+    keep(world)
+    deliver(world)
+    assert (only(world).status, only(world).possible_duplicate) == (Status.FAILED, True)
+
+
+def test_a_doubt_outlives_a_refusal_when_the_file_is_moved_back(world: World) -> None:
+    refused_after_doubt(world)
+    drop = take(world, back_from_failed(world))
+    assert (drop.state, drop.person_order, drop.possible_duplicate) == (State.READY, True, True)
+
+
+def test_a_doubt_outlives_a_refusal_when_a_copy_is_dropped(world: World) -> None:
+    refused_after_doubt(world)
+    assert take(world, world.drop("copy.csv")).status is Status.DUPLICATE
+    assert "not certain" in sidecar(world, "failed/copy.csv.result.json")["summary"]
 
 
 def test_a_duplicate_moved_back_is_sent(world: World) -> None:
