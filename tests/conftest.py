@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,3 +25,16 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def world(ledger: Ledger, tmp_path: Path) -> World:
     return World(tmp_path / "inbox", ledger)
+
+
+@pytest.fixture
+def other_filesystem(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs in the test's folder."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    tried = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+    if tried.returncode != 0 and os.environ.get("CI") != "true":
+        pytest.skip(f"mounting is not permitted here: {tried.stderr.strip()}")
+    assert tried.returncode == 0, tried.stderr
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dropd.fsys import FOLDER
+from dropd.fsys import FOLDER, opened
 from dropd.model import Stamp
 from dropd.naming import COMPANION_SUFFIX, PRIVATE, SIDECAR_SUFFIX, display, fits, is_ignored
+
+DEEPEST = 100
+"""Levels of sub-folders at the most: nobody files by more, and somebody might make thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,69 +52,56 @@ class Look:
 def look(fd: int, rules: LookRules) -> Look:
     """Everything in the inbox behind `fd`. Raises OSError only for the inbox itself: a sub-folder that cannot be read is reported."""
     found = Look()
-    device = os.fstat(fd).st_dev
     for folder, entries in _folders(fd, rules, found):
-        names = {entry.name: entry for entry in entries}
-        for name, entry in names.items():
-            _sort(folder, name, entry, names, rules, device, found)
+        for entry in entries.values():
+            _sort(folder, entry, entries, rules, found)
     return found
 
 
-def _folders(fd: int, rules: LookRules, found: Look) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-    waiting: list[tuple[str, int, int]] = [("", os.dup(fd), 0)]
-    try:
-        while waiting:
-            folder, folder_fd, depth = waiting.pop()
-            try:
-                with os.scandir(folder_fd) as entries:
-                    listed = list(entries)
-                yield folder, [entry for entry in listed if not entry.is_dir(follow_symlinks=False)]
-                below = [entry.name for entry in listed if entry.is_dir(follow_symlinks=False)]
-                waiting.extend(_open_below(folder, folder_fd, below, depth, rules, found))
-            finally:
-                os.close(folder_fd)
-    finally:
-        for _, folder_fd, _ in waiting:
-            os.close(folder_fd)
-
-
-def _open_below(
-    folder: str, folder_fd: int, names: Collection[str], depth: int, rules: LookRules, found: Look
-) -> Iterator[tuple[str, int, int]]:
-    for name in sorted(names):
+def _folders(
+    fd: int, rules: LookRules, found: Look, folder: str = "", depth: int = 0
+) -> Iterator[tuple[str, dict[str, os.DirEntry[str]]]]:
+    """Each folder that is looked into, with what is in it but for folders. One descriptor a level: sub-folders may be thousands."""
+    with os.scandir(fd) as entries:
+        listed = {entry.name: entry for entry in entries}
+    below = {name for name, entry in listed.items() if entry.is_dir(follow_symlinks=False)}
+    yield folder, {name: entry for name, entry in listed.items() if name not in below}
+    for name in sorted(below):
         path = f"{folder}/{name}" if folder else name
         if name == PRIVATE or path in rules.keep_out or is_ignored(name, rules.ignore):
             continue
-        if rules.levels != -1 and depth >= rules.levels:
-            if any(kept.startswith(path + "/") for kept in rules.keep_out):
-                pass  # done or failed lie in it
-            elif rules.levels == 0:
-                found.left_alone[display(path) + "/"] = "it is a folder, and this inbox takes files alone"
-            else:
-                found.left_alone[display(path) + "/"] = (
-                    "it is a folder below a sub-folder, and this inbox takes one level of them"
-                )
-            continue
-        try:
-            yield path, os.open(name, FOLDER, dir_fd=folder_fd), depth + 1
-        except OSError as error:
-            found.left_alone[display(path) + "/"] = f"the folder cannot be read ({error.strerror})"
+        reason = _not_looked_into(path, depth, rules)
+        if reason is None:
+            try:
+                with opened(name, FOLDER, dir_fd=fd) as below_fd:
+                    if os.fstat(below_fd).st_dev == os.fstat(fd).st_dev:
+                        yield from _folders(below_fd, rules, found, path, depth + 1)
+                        continue
+                    reason = "it is another filesystem than the inbox, and no file can be moved out of it"
+            except OSError as error:
+                reason = f"the folder cannot be read ({error.strerror})"
+        if reason:
+            found.left_alone[display(path) + "/"] = reason
 
 
-def _sort(
-    folder: str,
-    name: str,
-    entry: os.DirEntry[str],
-    names: dict[str, os.DirEntry[str]],
-    rules: LookRules,
-    device: int,
-    found: Look,
-) -> None:
+def _not_looked_into(path: str, depth: int, rules: LookRules) -> str | None:
+    """Why a folder is passed over; "" where there is nothing to say of it; None: it is looked into."""
+    if rules.levels == -1 or depth < rules.levels:
+        return f"it lies more than {DEEPEST} folders deep" if depth >= DEEPEST else None
+    if any(kept.startswith(path + "/") for kept in rules.keep_out):
+        return ""  # done or failed lie in it
+    if rules.levels == 0:
+        return "it is a folder, and this inbox takes files alone"
+    return "it is a folder below a sub-folder, and this inbox takes one level of them"
+
+
+def _sort(folder: str, entry: os.DirEntry[str], entries: dict[str, os.DirEntry[str]], rules: LookRules, found: Look) -> None:
+    name = entry.name
     if is_ignored(name, rules.ignore):
         return
     shown = display(f"{folder}/{name}" if folder else name)
     if rules.companions and name.endswith(COMPANION_SUFFIX):
-        if name.removesuffix(COMPANION_SUFFIX) not in names:
+        if name.removesuffix(COMPANION_SUFFIX) not in entries:
             found.left_alone[shown] = f"it waits for the file {display(name.removesuffix(COMPANION_SUFFIX))!r} that it belongs to"
         return
     if name.endswith(SIDECAR_SUFFIX):
@@ -120,15 +110,15 @@ def _sort(
     if not fits(name, rules.match):
         found.left_alone[shown] = f"its name fits none of the patterns of this inbox ({', '.join(rules.match)})"
         return
-    reason, about = _plain(entry, device)
+    reason, about = _plain(entry)
     if about is None:
         if reason:
             found.left_alone[shown] = reason
         return
     companion = None
     if rules.companions:
-        twin = names.get(name + COMPANION_SUFFIX)
-        companion_about = _plain(twin, device)[1] if twin else None
+        twin = entries.get(name + COMPANION_SUFFIX)
+        companion_about = _plain(twin)[1] if twin else None
         if companion_about is None:
             found.left_alone[shown] = f"it waits for its companion {display(name + COMPANION_SUFFIX)!r}"
             return
@@ -136,7 +126,7 @@ def _sort(
     found.files.append(Seen(folder, name, Stamp.of(about), about.st_uid, companion))
 
 
-def _plain(entry: os.DirEntry[str], device: int) -> tuple[str | None, os.stat_result | None]:
+def _plain(entry: os.DirEntry[str]) -> tuple[str | None, os.stat_result | None]:
     """The file's data if it is a plain file of this folder; else why not (None: it is gone again)."""
     try:
         about = entry.stat(follow_symlinks=False)
@@ -150,6 +140,5 @@ def _plain(entry: os.DirEntry[str], device: int) -> tuple[str | None, os.stat_re
         return "it is not a plain file", None
     if about.st_nlink != 1:
         return "the same file has a second name elsewhere (a hard link), and only plain files are taken", None
-    if about.st_dev != device:
-        return "it lies on another filesystem than the inbox", None
+    # its device is not asked: on an overlay it differs from its folder's. What is mounted there does not let itself be moved
     return None, about

@@ -68,7 +68,7 @@ def take(inbox: OpenInbox, drop_id: str, folder: str, name: str, stamp: Stamp, *
             fd = stack.enter_context(opened(name, LOOK, dir_fd=folder_fd))
         except OSError as error:
             raise Gone(f"it cannot be opened any more ({error.strerror})") from None
-        _check(inbox, os.fstat(fd), stamp)
+        _check(os.fstat(fd), stamp)
         os.mkdir(drop_id, 0o700, dir_fd=inbox.work_fd)
         work_fd = stack.enter_context(opened(drop_id, FOLDER, dir_fd=inbox.work_fd))
         try:
@@ -118,8 +118,8 @@ def finish_take(inbox: OpenInbox, drop_id: str, folder: str, name: str, *, compa
         take_companion(inbox, drop_id, folder, name)
 
 
-def _check(inbox: OpenInbox, about: os.stat_result, stamp: Stamp) -> None:
-    if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1 or about.st_dev != inbox.about.st_dev:
+def _check(about: os.stat_result, stamp: Stamp) -> None:
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
         raise Gone("it is no longer a plain file of this folder")
     if Stamp.of(about) != stamp:
         raise StillWritten("it changed after it was seen")

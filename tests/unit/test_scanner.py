@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from dropd.intake import scanner
-from dropd.intake.scanner import Look, LookRules, Seen, look
+from dropd.intake.scanner import DEEPEST, Look, LookRules, Seen, look
 from dropd.model import Stamp
 
 
@@ -103,17 +104,20 @@ def test_a_result_file_is_never_a_drop_and_never_passed_over_in_silence(tmp_path
     assert found.left_alone == {"a.csv.result.json": "it is a result file of dropd's, which is never sent; it can be deleted"}
 
 
-def test_a_file_on_another_filesystem_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(tmp_path / "a.csv")
-    real = os.fstat
-
-    def elsewhere(fd: int) -> Any:
-        about = list(real(fd))
-        about[2] += 1  # st_dev
-        return os.stat_result(about)
-
-    monkeypatch.setattr(scanner.os, "fstat", elsewhere)
-    assert looked(tmp_path).left_alone == {"a.csv": "it lies on another filesystem than the inbox"}
+def test_files_of_an_overlay_are_files_of_their_folder(other_filesystem: Path) -> None:
+    """In a container a file's device differs from its folder's."""
+    for name in ("lower", "upper", "work", "inbox"):
+        (other_filesystem / name).mkdir()
+    inbox = other_filesystem / "inbox"
+    layers = ",".join(f"{layer}dir={other_filesystem / layer}" for layer in ("lower", "upper", "work"))
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(inbox)], check=True)
+    try:
+        put(inbox / "a.csv")
+        put(inbox / "acme" / "b.csv")
+        found = looked(inbox, levels=1)
+        assert (names(found), found.left_alone) == (["a.csv", "acme/b.csv"], {})
+    finally:
+        subprocess.run(["umount", str(inbox)], check=True)
 
 
 # ------------------------------------------------------------------------------------------------ sub-folders
@@ -122,6 +126,35 @@ def test_a_file_on_another_filesystem_is_left_alone(tmp_path: Path, monkeypatch:
 def _tree(inbox: Path) -> None:
     for path in ("a.csv", "acme/b.csv", "acme/2026/c.csv", "done/d.csv", "failed/acme/e.csv", ".dropd/work/1/f.csv"):
         put(inbox / path)
+
+
+def test_a_sub_folder_on_another_filesystem_is_left_alone(tmp_path: Path, other_filesystem: Path) -> None:
+    put(other_filesystem / "a.csv")
+    found = looked(tmp_path, levels=1)
+    assert found.files == []
+    assert found.left_alone == {"mounted/": "it is another filesystem than the inbox, and no file can be moved out of it"}
+
+
+def test_thousands_of_sub_folders_need_no_descriptor_each(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for number in range(300):
+        put(tmp_path / f"account-{number}" / "a.csv")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        found = looked(tmp_path, levels=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (len(found.files), found.left_alone) == (300, {})
+
+
+def test_a_tree_without_end_is_looked_into_so_far(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(DEEPEST + 5):
+        deep = deep / "d"
+    put(deep / "a.csv")
+    found = looked(tmp_path, levels=-1)
+    assert found.files == []
+    assert list(found.left_alone.values()) == [f"it lies more than {DEEPEST} folders deep"]
 
 
 def test_sub_folders_are_left_alone_unless_they_are_wanted(tmp_path: Path) -> None:

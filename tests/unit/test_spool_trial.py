@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,18 +70,6 @@ def test_a_folder_that_cannot_even_be_looked_at_is_told_at_start(inbox: OpenInbo
     finally:
         os.seteuid(0)
     assert error is not None and error.errno == errno.EACCES
-
-
-@pytest.fixture
-def other_filesystem(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "mounted"
-    folder.mkdir()
-    tried = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
-    if tried.returncode != 0 and os.environ.get("CI") != "true":
-        pytest.skip(f"mounting is not permitted here: {tried.stderr.strip()}")
-    assert tried.returncode == 0, tried.stderr
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_folder_on_another_filesystem_is_told_at_start(inbox: OpenInbox, other_filesystem: Path) -> None:
