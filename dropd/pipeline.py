@@ -187,7 +187,6 @@ class Pipeline:
             self._vanished(drop, str(error))
             return None
         except InboxTrouble as error:  # the share went away; the drop is as safe there as it was
-            self._around.log_of(drop).warning("inbox_away", reason=str(error))
             self._ledger.move(drop, self._inbox_away(drop, str(error)), self._now())
             return None
         if outcome is None:

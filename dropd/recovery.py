@@ -79,7 +79,7 @@ class Recovery:
         """The row was written; whether the rename happened, the disk tells."""
         taking = drop.taking
         try:
-            with self._around.places.open(taking.route, taking.inbox) as inbox:
+            with self._around.places.of(taking) as inbox:
                 if work.in_work(inbox, drop.id, taking.name) is not None:
                     work.finish_take(inbox, drop.id, taking.folder, taking.name, companion=taking.companion)
                     self._pipeline.go_on(inbox, self._anew(inbox, drop))
