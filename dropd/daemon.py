@@ -108,7 +108,7 @@ class Daemon:
             self._log.info(
                 "started", version=__version__, routes=len(self._routes), state_dir=str(self._config.state_dir), pid=os.getpid()
             )
-            notify(f"READY=1\nSTATUS=looking after {len(self._routes)} inboxes")
+            notify(f"READY=1\nSTATUS=inboxes looked after: {len(self._routes)}")
             try:
                 self._wait(ledger, rounds, once, until)
             finally:
