@@ -103,14 +103,14 @@ class Pipeline:
         try:
             with work.open_drop(inbox, drop.id, taking.name) as reader:
                 sha256 = work.sha256_of(reader)
-            self._check_untouched(inbox, drop)
+            touched = self._merely_touched(inbox, drop, sha256)
             work.make_durable(inbox, drop.id, taking.folder, taking.name)
         except StillWritten as error:
             return self._give_back(inbox, drop, str(error))
         except Gone as error:
             return self._vanished(drop, str(error))
         changes: dict[str, Any] = {"sha256": sha256, "content_type": content_type(taking.name), "setbacks": 0}
-        changes |= self._person_order(inbox, drop, sha256)
+        changes |= touched | self._person_order(inbox, drop, sha256)
         try:
             target, changes["content_type"], give_up_after = self._target(inbox, drop)
         except Unroutable as error:
@@ -128,11 +128,21 @@ class Pipeline:
         return ready
 
     def _check_untouched(self, inbox: OpenInbox, drop: Drop) -> None:
+        if self._stamp(inbox, drop) != drop.taking.stamp:
+            raise StillWritten("somebody wrote to it while it was taken")
+
+    def _merely_touched(self, inbox: OpenInbox, drop: Drop, sha256: str) -> dict[str, Taking]:
+        """Nothing, or its new date: a file that somebody saved unchanged in failed/ is what its row says, with all that is known of it."""
+        if drop.sha256 != sha256:
+            self._check_untouched(inbox, drop)
+            return {}
+        return {"taking": replace(drop.taking, stamp=self._stamp(inbox, drop))}
+
+    def _stamp(self, inbox: OpenInbox, drop: Drop) -> Stamp:
         about = work.in_work(inbox, drop.id, drop.taking.name)
         if about is None:
             raise Gone("it is not in the work folder any more")
-        if Stamp.of(about) != drop.taking.stamp:
-            raise StillWritten("somebody wrote to it while it was taken")
+        return Stamp.of(about)
 
     def _person_order(self, inbox: OpenInbox, drop: Drop, sha256: str) -> dict[str, bool]:
         """A file that a person moved from failed/ back into the inbox is to be sent, whatever the ledger thinks of its content."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, tzinfo
 
-from dropd.model import Code, Drop, Status, Target
+from dropd.model import Code, Drop, State, Status, Target
 
 _MONTHS = [
     "January",
@@ -83,10 +83,17 @@ def summary(drop: Drop, label: str, *, duplicate_of: Drop | None = None, tz: tzi
             )
         case Code.DUPLICATE:
             return _duplicate(drop, to, duplicate_of, tz)
-        case _ if drop.attempt == 0:  # refused before anything was sent
+        case _ if _before_sending(drop):
             return f"Not delivered: {_sentence(_after_colon(message) or 'the file cannot be sent')}"
         case _:
             return f"Not delivered: {who} did not accept the file on {when}." + (_answer(message) or _remark(message))
+
+
+def _before_sending(drop: Drop) -> bool:
+    """Refused by dropd itself; at a retry, after earlier attempts."""
+    return drop.attempt == 0 or (
+        drop.error is not None and drop.error.http_status is None and not _SPOKEN.fullmatch(drop.error.message.strip())
+    )
 
 
 def _duplicate(drop: Drop, to: str, twin: Drop | None, tz: tzinfo | None) -> str:
@@ -95,7 +102,7 @@ def _duplicate(drop: Drop, to: str, twin: Drop | None, tz: tzinfo | None) -> str
     other = f" as “{twin.taking.name}”" if twin.taking.name != drop.taking.name else ""
     if twin.status is Status.DELIVERED:
         return f"Not sent again: the same content was delivered to {to}{other} on {on_day(twin.finished_at or twin.since, tz)}."
-    if twin.status in (Status.UNCONFIRMED, Status.FAILED):  # a refused one counts where an earlier try of it was in doubt
+    if twin.status in (Status.UNCONFIRMED, Status.FAILED) or twin.state is State.RELEASED:  # the latter two after a try in doubt
         sent = f"the same content was sent to {to}{other} on {on_day(twin.taken_at, tz)}"
         return f"Not sent again: {sent}, and it is not certain whether it arrived."
     return f"Not sent again: the same content{other} is already on its way to {to}."
@@ -166,7 +173,7 @@ def advice(drop: Drop) -> str | None:
             return "Ask the provider, or look there yourself, whether the file is there twice, and have one of the two removed."
         return None
     code = drop.error.code if drop.error else Code.REFUSED
-    return _NOT_SENT if code is Code.REFUSED and drop.attempt == 0 else _ADVICE[code]
+    return _NOT_SENT if code is Code.REFUSED and _before_sending(drop) else _ADVICE[code]
 
 
 def _sentence(text: str) -> str:

@@ -54,7 +54,7 @@ def is_twin(other: Drop) -> bool:
         return other.status is Status.UNCONFIRMED or other.possible_duplicate
     if other.state is State.REJECTED:
         return other.status is not Status.FAILED or other.possible_duplicate
-    return other.state is not State.RELEASED
+    return other.state is not State.RELEASED or other.possible_duplicate  # given back with other content than was in doubt
 
 
 def ordered(drop: Drop, twin: Drop) -> Drop:

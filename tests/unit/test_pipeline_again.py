@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from doubles import Scripted, World
@@ -11,6 +12,7 @@ from steps import DONE, FAILED, deliver, keep, only, sidecar, take
 from dropd.commands import again
 from dropd.ledger.base import Ledger
 from dropd.model import (
+    Drop,
     Refused,
     State,
     Status,
@@ -86,6 +88,34 @@ def test_an_unconfirmed_file_moved_back_is_sent_and_says_that_it_may_be_there_tw
     deliver(world)
     told = sidecar(world, DONE[1])
     assert told["possible_duplicate"] is True and "twice" in told["summary"] and told["advice"]
+
+
+def retried_unconfirmed(world: World, change: Callable[[Path], object]) -> Drop:
+    """Nobody knows whether it arrived; its file in failed/ is changed, and then a person says "again"."""
+    world.provider.script = [Unconfirmed(reason="?")]
+    drop = take(world)
+    deliver(world)
+    deliver(world)
+    change(world.inbox / "failed" / "invoice.csv")
+    again.retry(world.ledger, world.ledger.find(drop.id)[0])
+    keep(world)
+    return only(world)
+
+
+def test_a_doubt_outlives_a_file_that_was_saved_unchanged_before_the_retry(world: World) -> None:
+    """Given back to the inbox with its new date, it would be a drop without a past, and be sent as if for the first time."""
+    drop = retried_unconfirmed(world, os.utime)
+    assert (drop.state, drop.person_order, drop.possible_duplicate) == (State.READY, True, True)
+    deliver(world)
+    assert sidecar(world, DONE[1])["possible_duplicate"] is True
+
+
+def test_a_doubt_outlives_a_file_that_was_corrected_before_the_retry(world: World) -> None:
+    corrected = retried_unconfirmed(world, lambda file: file.write_text("corrected"))
+    assert corrected.state is State.RELEASED
+    assert take(world, world.again("invoice.csv")).possible_duplicate is False
+    assert take(world, world.drop("copy.csv")).status is Status.DUPLICATE
+    assert "not certain" in sidecar(world, "failed/copy.csv.result.json")["summary"]
 
 
 def refused_after_doubt(world: World) -> None:
