@@ -90,10 +90,10 @@ def summary(drop: Drop, label: str, *, duplicate_of: Drop | None = None, tz: tzi
 
 
 def _before_sending(drop: Drop) -> bool:
-    """Refused by dropd itself; at a retry, after earlier attempts."""
-    return drop.attempt == 0 or (
-        drop.error is not None and drop.error.http_status is None and not _SPOKEN.fullmatch(drop.error.message.strip())
-    )
+    """Refused by dropd itself; at a retry this comes after attempts that the provider answered."""
+    error = drop.error
+    words = error.message.strip() if error else ""
+    return drop.attempt == 0 or bool(words and error and error.http_status is None and not _SPOKEN.fullmatch(words))
 
 
 def _duplicate(drop: Drop, to: str, twin: Drop | None, tz: tzinfo | None) -> str:

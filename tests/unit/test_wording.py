@@ -52,9 +52,11 @@ SUMMARIES = [
      "Not delivered: arm (Amili ARM) did not accept the file on 20 November 2026 at 14:03."),
     (drop(Code.REFUSED, "The vendor did not accept the file and gave no reason"), None,
      "Not delivered: arm (Amili ARM) did not accept the file on 20 November 2026 at 14:03."),
-    (drop(Code.REFUSED, "It wants a signature"), None,
+    (drop(Code.REFUSED, error=Error(Code.REFUSED, "It wants a signature", 422)), None,
      "Not delivered: arm (Amili ARM) did not accept the file on 20 November 2026 at 14:03. It wants a signature."),
     (drop(Code.REFUSED, "The route 'old' is no longer configured.", attempt=0), None,
+     "Not delivered: the route 'old' is no longer configured."),
+    (drop(Code.REFUSED, "The route 'old' is no longer configured.", attempt=2), None,
      "Not delivered: the route 'old' is no longer configured."),
     (drop(Code.TOO_LARGE, "The vendor answered 413"), None,
      "Not delivered: arm (Amili ARM) did not accept the file on 20 November 2026 at 14:03."),
@@ -140,6 +142,14 @@ ADVICE = {
 @pytest.mark.parametrize("code", list(Code))
 def test_the_advice_word_for_word(code: Code) -> None:
     assert advice(drop(code)) == ADVICE[code]
+
+
+@pytest.mark.parametrize("attempt", [0, 2])
+def test_what_dropd_itself_refused_was_not_answered_by_anybody(attempt: int) -> None:
+    assert advice(drop(Code.REFUSED, "The route 'old' is no longer configured.", attempt=attempt)) == (
+        "Correct what this text names, and move the file back into the inbox. If you cannot, show this text to the person who looks after "
+        "dropd."
+    )
 
 
 def test_a_delivered_file_needs_advice_only_in_doubt() -> None:
