@@ -68,7 +68,11 @@ class Pipeline:
         try:
             work.take(inbox, drop.id, seen.folder, seen.name, seen.stamp, companion=seen.companion)
         except (Gone, StillWritten, OSError) as error:
-            if work.in_work(inbox, drop.id, seen.name) is None:
+            try:
+                is_taken = work.in_work(inbox, drop.id, seen.name) is not None
+            except OSError:  # nobody can tell where it is now: the keeper finds out
+                return self._later(drop, _in_words(error))
+            if not is_taken:
                 return self._release(drop, _in_words(error))
         self._around.log_of(drop).info("taken", size=seen.stamp.size)
         return self.go_on(inbox, drop)
@@ -90,12 +94,14 @@ class Pipeline:
         try:
             return self.prepare(inbox, drop)
         except (InboxTrouble, OSError) as error:
-            reason = _in_words(error)
-            self._around.log_of(drop).error("preparing_failed", reason=reason)
-            changes = {"owner": None, "due_at": self._now() + AGAIN}
-            return self._ledger.move(
-                drop, Step(to=State.TAKING, event="preparing_failed", data={"reason": reason}, changes=changes), self._now()
-            )
+            return self._later(drop, _in_words(error))
+
+    def _later(self, drop: Drop, reason: str) -> Drop:
+        self._around.log_of(drop).error("preparing_failed", reason=reason)
+        changes = {"owner": None, "due_at": self._now() + AGAIN}
+        return self._ledger.move(
+            drop, Step(to=State.TAKING, event="preparing_failed", data={"reason": reason}, changes=changes), self._now()
+        )
 
     def prepare(self, inbox: OpenInbox, drop: Drop) -> Drop:
         """Hash what was taken, resolve and freeze its target, reserve its identity: READY, or refused and filed."""

@@ -60,6 +60,22 @@ def test_a_disk_that_fails_while_hashing_is_tried_again_by_the_keeper(world: Wor
     assert only(world).state is State.READY
 
 
+def test_a_disk_that_fails_in_the_midst_of_taking_leaves_no_drop_without_somebody_who_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Owned by a thread that has gone on to other files, it would stand still until the next start, and `run --once` never end."""
+
+    def broken(*_: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", broken)
+        assert (take(world).state, only(world).owner) == (State.TAKING, None)
+    world.clock.now += AGAIN
+    assert keep(world) == 1
+    assert only(world).state is State.READY
+
+
 def test_an_inbox_that_goes_away_while_its_file_is_sent_the_verdict_is_kept(world: World) -> None:
     """And filing alone is done later."""
     take(world)
