@@ -237,15 +237,20 @@ class Pipeline:
             if drop.state is State.UNCONFIRMED:
                 return provider.ask(parcel, notes), notes.drop
             try:
-                self._check_whole(inbox, drop)
-            except StillWritten as error:
-                if drop.possible_duplicate or drop.notes:  # an earlier content of it may have arrived
-                    return Changed(reason=str(error)), drop
-                return None, self._give_back(inbox, drop, str(error))
+                changed = self._change(inbox, drop)
             except OSError as error:  # the disk, before anything was sent; what send() raises is never taken for that
                 raise InboxTrouble(_in_words(error)) from None
-            outcome = provider.send(parcel, notes)
-            return outcome, notes.drop
+            return changed or (provider.send(parcel, notes), notes.drop)
+
+    def _change(self, inbox: OpenInbox, drop: Drop) -> tuple[Changed | None, Drop] | None:
+        """What a change since the take leads to; None: there was none."""
+        try:
+            self._check_whole(inbox, drop)
+        except StillWritten as error:
+            if drop.possible_duplicate or drop.notes:  # an earlier content of it may have arrived
+                return Changed(reason=str(error)), drop
+            return None, self._give_back(inbox, drop, str(error))
+        return None
 
     def _check_whole(self, inbox: OpenInbox, drop: Drop) -> None:
         """Size and hash are checked against the row before sending: what lies in work/ may have come back from a power cut."""

@@ -18,7 +18,7 @@ from dropd.model import (
     Outcome,
     State,
 )
-from dropd.pipeline import AGAIN
+from dropd.pipeline import AGAIN, Pipeline
 from dropd.spool import filing, work
 
 # ------------------------------------------------------------------------------------------------ disks that fail
@@ -47,6 +47,24 @@ def test_a_disk_that_fails_before_anything_is_sent_costs_nothing(world: World, m
     assert (only(world).state, only(world).due_at, world.provider.calls) == (State.READY, NOW + AGAIN, [])
 
 
+def test_a_disk_that_fails_as_a_changed_file_goes_back_raises_no_doubt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of it left: an exception here would end the process, and the next one would hold the file as unconfirmed."""
+    drop = take(world)
+    (world.inbox / ".dropd" / "work" / drop.id / "invoice.csv").write_text("longer than it was")
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "give_back", full)
+        assert deliver(world) is None
+    assert (only(world).state, only(world).due_at, world.provider.calls) == (State.READY, NOW + AGAIN, [])
+    world.clock.now += AGAIN
+    deliver(world)
+    assert only(world).state is State.RELEASED
+    assert world.files() == {"invoice.csv": "longer than it was"}
+
+
 def test_a_disk_that_fails_while_hashing_is_tried_again_by_the_keeper(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Any) -> str:
         raise OSError(5, "Input/output error")
@@ -65,12 +83,14 @@ def test_a_disk_that_fails_in_the_midst_of_taking_leaves_no_drop_without_somebod
 ) -> None:
     """Owned by a thread that has gone on to other files, it would stand still until the next start, and `run --once` never end."""
 
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any, **__: Any) -> Any:
         raise OSError(5, "Input/output error")
 
-    with monkeypatch.context() as patched:
+    seen = world.drop()
+    with world.open() as inbox, monkeypatch.context() as patched:
         patched.setattr(os, "stat", broken)
-        assert (take(world).state, only(world).owner) == (State.TAKING, None)
+        drop = Pipeline(world.around).take(inbox, seen)
+    assert (drop.state, drop.owner) == (State.TAKING, None)
     world.clock.now += AGAIN
     assert keep(world) == 1
     assert only(world).state is State.READY
