@@ -6,6 +6,7 @@ With SQLite, whoever owned a row and is not this process is dead: there is no ti
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -39,6 +40,9 @@ class Recovery:
                 self._died_sending(drop)
         if unfinished:
             self._log.info("recovered", unfinished=len(unfinished))
+        gone = Counter(drop.taking.provider for drop in unfinished if drop.taking.provider not in self._around.accounts)
+        for name, count in sorted(gone.items()):
+            self._log.error("account_gone", provider=name, unfinished=count)
         return len(unfinished)
 
     def _died_sending(self, drop: Drop) -> None:

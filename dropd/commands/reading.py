@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,16 +118,20 @@ def status(config: Config, ledger: Ledger) -> dict[str, Any]:
     standing = standing_in_failed(ledger)
     unfinished = ledger.unfinished()
     pauses = ledger.pauses()
+    named = [(route.name, str(route.inbox), route.provider) for route in config.routes]
+    gone = {drop.taking.route: (drop.taking.route, drop.taking.inbox, drop.taking.provider) for drop in unfinished}
+    gone = {name: row for name, row in gone.items() if name not in {configured for configured, _, _ in named}}
     routes = []
-    for route in config.routes:
-        inbox = inboxes.get(route.name)
+    for name, folder, provider in [*named, *gone.values()]:
+        inbox = inboxes.get(name) if name not in gone else None
         routes.append(
             {
-                "route": route.name,
-                "inbox": str(route.inbox),
-                "provider": route.provider,
-                **counts[route.name],
-                "standing_in_failed": sum(drop.taking.route == route.name for drop in standing),
+                "route": name,
+                "inbox": folder,
+                "provider": provider,
+                "configured": name not in gone,
+                **counts[name],
+                "standing_in_failed": sum(drop.taking.route == name for drop in standing),
                 "red": inbox.red if inbox else None,
                 "last_look": timestamp(inbox.last_look) if inbox else None,
                 "left_alone": dict(inbox.left_alone) if inbox else {},
@@ -135,6 +139,7 @@ def status(config: Config, ledger: Ledger) -> dict[str, Any]:
         )
     oldest = min(unfinished, key=lambda drop: drop.taken_at, default=None)
     stopped = [pause for pause in pauses if pause.stops_the_clock]
+    stranded = _stranded(config, unfinished)
     return {
         "running": lock.is_held(config.state_dir),
         "routes": routes,
@@ -142,10 +147,17 @@ def status(config: Config, ledger: Ledger) -> dict[str, Any]:
             {"provider": p.provider, "whole_account": not p.target, "kind": p.kind, "reason": p.reason, "since": timestamp(p.since),
              "next_try": timestamp(p.probe_at)} for p in pauses
         ],
+        "stranded": stranded,
         "oldest_unfinished": as_json(oldest) if oldest else None,
         "standing_in_failed": [as_json(drop) for drop in standing],
-        "needs_attention": bool(standing or stopped or any(route["red"] for route in routes)),
+        "needs_attention": bool(standing or stopped or stranded or any(route["red"] for route in routes)),
     }  # fmt: skip
+
+
+def _stranded(config: Config, unfinished: Sequence[Drop]) -> list[dict[str, Any]]:
+    """Accounts that drops wait for although the configuration does not name them any more."""
+    gone = Counter(drop.taking.provider for drop in unfinished if drop.taking.provider not in config.providers)
+    return [{"provider": name, "drops": count} for name, count in sorted(gone.items())]
 
 
 # ------------------------------------------------------------------------------------------------ list and show

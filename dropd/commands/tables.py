@@ -90,6 +90,8 @@ def print_status(about: Mapping[str, Any]) -> None:
     table.add_column("last look", no_wrap=True)
     for route in about["routes"]:
         look = Text("red", style="red") if route["red"] else Text(ago(route["last_look"]))
+        if not route["configured"]:
+            look = Text("not configured", style="yellow")
         table.add_row(Text(route["route"]), *(_count(route[column], column) for column in COLUMNS), look)
     out(table)
     _print_troubles(out, about)
@@ -109,6 +111,10 @@ def _print_troubles(out: _Out, about: Mapping[str, Any]) -> None:
             out(Text(f"\nLeft alone in the inbox of {route['route']}: {display(path)}: {display(reason)}", style="yellow"))
         if len(route["left_alone"]) > MOST:
             out(f"and {len(route['left_alone']) - MOST} more in the inbox of {route['route']}")
+    for one in about["stranded"]:
+        what = "1 drop waits" if one["drops"] == 1 else f"{one['drops']} drops wait"
+        out(Text(f"\n{what} for {display(one['provider'])}, which the configuration does not name any more.", style="red"))
+        out.below(f"Give the account its name back under providers, and restart dropd: {display(one['provider'])}")
     for pause in about["pauses"]:
         out(Text(f"\n{_paused(pause)}", style="yellow"))
         out.below(display(pause["reason"]))

@@ -237,6 +237,7 @@ STORIES: Mapping[str, str] = {
     **_NOT_SENT,
     "started": "looks after {routes}; Ctrl-C ends it",
     "recovered": "goes on with {unfinished} from before",
+    "account_gone": "the configuration does not name this account any more: {unfinished} from before cannot go on",
     "stopped": "has stopped",
     "taken": "taken from {route} ({size})",
     "released": "left in the inbox of {route}: {reason}",

@@ -14,6 +14,7 @@ from dropd.commands import again
 from dropd.ledger.memory import MemoryLedger
 from dropd.model import Refused, State
 from dropd.pipeline import AGAIN, Pipeline
+from dropd.recovery import Recovery
 from dropd.spool.places import Places
 from dropd.surroundings import Account, Surroundings
 
@@ -92,3 +93,11 @@ def test_a_retry_never_sends_with_the_ids_of_another_account(world: World) -> No
         "Move it back into the inbox, and it goes to other."
     )
     assert told["advice"].startswith("Correct what this text names")
+
+
+def test_drops_of_an_account_that_the_configuration_does_not_name_any_more_are_told_at_start(world: World) -> None:
+    take(world)
+    around = replace(world.around, accounts={})
+    assert Recovery(around, Pipeline(around)).rows() == 1
+    assert ("error", "account_gone", {"provider": "arm", "unfinished": 1}) in world.log.lines
+    assert only(world).state is State.READY

@@ -40,7 +40,7 @@ class Place:
             (self.inbox / folder).mkdir(parents=True, exist_ok=True)
         self.state_dir.mkdir(exist_ok=True)
         self.ledger = ledger
-        self.config = Config(root / "config.yaml", self.state_dir, "en", None, {}, (route(self.inbox),))  # type: ignore[arg-type]
+        self.config = Config(root / "config.yaml", self.state_dir, "en", None, {"arm": None}, (route(self.inbox),))  # type: ignore[arg-type]
         self._contents = itertools.count()
 
     def drop(self, name: str = "a.csv", *, drop_id: str | None = None, folder: str = "") -> Drop:
@@ -292,6 +292,24 @@ def test_status_names_what_stands_in_failed_and_stops_at_ten(place, printed):
     assert text.count(f"{place.inbox}/failed/f") == 10
     assert "and 2 more: dropd list --state failed" in text
     assert "arm (Amili ARM)" in text
+
+
+def test_status_tells_what_waits_for_a_route_or_an_account_that_was_renamed(place, printed):
+    place.done("b.csv")
+    place.drop()
+    place.config = replace(place.config, routes=(route(place.inbox, name="renamed"),))
+    about = place.status()
+    assert [(row["route"], row["configured"], row["waiting"]) for row in about["routes"]] == [
+        ("renamed", True, 0),
+        ("invoices", False, 1),
+    ]
+    assert (about["stranded"], about["needs_attention"]) == ([], False), "its account still delivers it"
+    assert "not configured" in printed(reading.print_status, about)
+    place.config = replace(place.config, providers={"arm-2": None})
+    about = place.status()
+    assert (about["stranded"], about["needs_attention"]) == ([{"provider": "arm", "drops": 1}], True)
+    said = printed(reading.print_status, about)
+    assert "1 drop waits for arm, which the configuration does not name any more.\n  Give the account its name back" in said
 
 
 def test_status_tells_of_red_inboxes_pauses_and_what_is_left_alone(place, printed):
