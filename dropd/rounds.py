@@ -151,14 +151,7 @@ class Rounds:
     def _look(self, root: _Root) -> None:
         next_look = time.monotonic() + root.route.scan_every
         try:
-            next_look = min(next_look, self._look_and_take(root))
-        except (InboxTrouble, OSError) as error:
-            root.watched = False
-            if self._hear_of_adoption(root):
-                next_look = time.monotonic()
-            else:
-                self._note(root, red=str(error))
-                next_look = min(next_look, time.monotonic() + 5.0)
+            next_look = min(next_look, self._look_or_be_red(root))
         except BaseException as error:  # a fault of the code ends the process: systemd starts it anew
             self._failure = error
         with self._bell:
@@ -166,6 +159,17 @@ class Rounds:
             root.looks += 1
             root.next_look = time.monotonic() if root.wanted else next_look
             self._bell.notify()
+
+    def _look_or_be_red(self, root: _Root) -> float:
+        """When to look again, in monotonic time."""
+        try:
+            return self._look_and_take(root)
+        except (InboxTrouble, OSError) as error:
+            root.watched = False
+            if self._hear_of_adoption(root):
+                return time.monotonic()
+            self._note(root, red=str(error))
+            return time.monotonic() + 5.0
 
     def _look_and_take(self, root: _Root) -> float:
         """When to look again, in monotonic time."""
@@ -219,10 +223,21 @@ class Rounds:
         root.kept_off[seen.key] = _KeptOff(seen.stamp, time.monotonic() + TAKE_AGAIN, f"{reason}; dropd keeps trying")
 
     def _take(self, root: _Root, seen: Seen) -> None:
-        """On a taker's thread: one settled file to READY, or back to where it was."""
+        """On a taker's thread."""
         try:
-            if self._stop.is_set():
-                return
+            if not self._stop.is_set():
+                self._take_or_be_red(root, seen)
+        except BaseException as error:
+            self._failure = error
+        finally:
+            root.taking.discard(seen.key)
+            self._wake.notify()
+            if not root.taking or self._failure is not None:
+                self.look_again(root.route.name)
+
+    def _take_or_be_red(self, root: _Root, seen: Seen) -> None:
+        """One settled file to READY, or back to where it was."""
+        try:
             with self._places.open(root.route.name, str(root.route.inbox)) as inbox:
                 obstacle = work.obstacle(inbox, seen.folder, seen.name)
                 if obstacle is not None:
@@ -235,13 +250,6 @@ class Rounds:
                 root.kept_off.pop(seen.key, None)
         except (InboxTrouble, OSError) as error:
             self._note(root, red=str(error))
-        except BaseException as error:
-            self._failure = error
-        finally:
-            root.taking.discard(seen.key)
-            self._wake.notify()
-            if not root.taking:
-                self.look_again(root.route.name)
 
     def _taking(self, root: _Root, inbox: OpenInbox, seen: Seen) -> Taking:
         route = root.route
