@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import NoReturn
 
 import click
@@ -181,7 +182,8 @@ def list_drops(path: Path, route: str | None, states: tuple[str, ...], limit: in
       dropd list
       dropd list --route acme-invoices --state failed
     """
-    with _Ledger(path) as (_, ledger):
+    with _Ledger(path) as (config, ledger):
+        _must_be_known(route, config, ledger)
         found = ledger.recent(route=route, states=[State(state) for state in states] or None, limit=limit)
     if as_json:
         print(reading.to_json([reading.as_json(drop) for drop in found]))
@@ -227,17 +229,21 @@ def retry(path: Path, drop: str | None, everything: bool, route: str | None) -> 
     """
     if (drop is None) is not everything or (route is not None and not everything):
         raise click.UsageError("name one drop, or say --all (and --route with it)")
-    code = OK
+    code, ordered = OK, 0
     with _Ledger(path) as (config, ledger):
+        _must_be_known(route, config, ledger)
         chosen = again.standing(ledger, route) if drop is None else [reading.find_drop(ledger, config, drop)]
         for one in chosen:
             try:
                 doubt = " (the provider may have it already)" if again.retry(ledger, one).possible_duplicate else ""
                 print(f"{one.shown_path} ({one.short_id}): will be tried again{doubt}")
+                ordered += 1
             except again.CannotRetry as error:
                 print(f"dropd: {error}", file=sys.stderr)
                 code = NEEDS_A_PERSON
-        if not reading.status(config, ledger)["running"]:
+        if not chosen:
+            print("No file stands in failed/.")
+        if ordered and not reading.status(config, ledger)["running"]:
             print("dropd is not running: it is tried when dropd runs.")
     sys.exit(code)
 
@@ -292,9 +298,12 @@ def init(path: Path, adopt: str | None) -> None:
         print(f"The inbox of {adopt} is adopted (mark {mark}).")
         return
     if beginning.write_starter(path):
-        print(f"Wrote {path}: put your address, ids and secret in, then run: dropd check --login -c {path}")
-    for inbox in beginning.make_inboxes(load(path, kinds(), secrets=False)):
+        print(f"Wrote {path}: put your address, ids and secret in, then run: dropd check --login -c {quote(str(path))}")
+    made = beginning.make_inboxes(load(path, kinds(), secrets=False))
+    for inbox in made:
         print(f"Made the inbox {inbox}")
+    if not made:
+        print("Nothing to do: the configuration and its inboxes are there.")
 
 
 @cli.command("schema")
@@ -307,6 +316,13 @@ def print_schema() -> None:
                                           # yaml-language-server: $schema=dropd.schema.json
     """
     print(reading.to_json(schema(kinds())))
+
+
+def _must_be_known(route: str | None, config: Config, ledger: Ledger) -> None:
+    """A route of the configuration, or one that had drops before it was removed."""
+    names = dict.fromkeys([*(known.name for known in config.routes), *(name for name, _ in ledger.counts())])
+    if route is not None and route not in names:
+        raise click.UsageError(f"no route is named {route!r}; there are: {', '.join(names)}")
 
 
 class _Ledger:

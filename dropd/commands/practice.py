@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 from dropd.sandbox import Sandbox, serve
 
@@ -16,6 +17,6 @@ def run_sandbox(port: int, root: Path | None) -> None:
         if config is None:
             print(sandbox.config_yaml(Path.cwd() / "practice"), flush=True)
         else:
-            print(f"Wrote {config}; in another terminal: dropd run -c {config}", flush=True)
+            print(f"Wrote {config}; in another terminal: dropd run -c {quote(str(config))}", flush=True)
 
     serve(port, root, tell)

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 import yaml
-from program import call, eventually
+from program import ask, call, eventually
 
 from dropd.model import AMILI_ARM
 from dropd.sandbox import Fault
@@ -202,6 +202,25 @@ def test_init_makes_the_inboxes_that_are_missing(place, inbox):
     assert done.returncode == OK
     assert inbox.is_dir()
     assert str(inbox) in done.stdout
+
+
+def test_init_says_how_to_go_on_and_that_nothing_is_left_to_do(tmp_path):
+    config = tmp_path / "my dropd" / "config.yaml"
+    first, second = (ask("init", "-c", str(config)) for _ in range(2))
+    assert f"dropd check --login -c '{config}'" in first.stdout
+    assert second.stdout == "Nothing to do: the configuration and its inboxes are there.\n"
+
+
+@pytest.mark.parametrize("verb", [("list",), ("retry", "--all")])
+def test_a_route_that_nobody_knows_is_wrong_usage(place, inbox, verb):
+    done = place.ask(*verb, "--route", "amr")
+    assert (done.returncode, done.stdout) == (USAGE, "")
+    assert "no route is named 'amr'; there are: arm" in done.stderr
+
+
+def test_retry_all_where_nothing_failed(place, inbox):
+    done = place.ask("retry", "--all")
+    assert (done.returncode, done.stdout) == (OK, "No file stands in failed/.\n")
 
 
 def test_a_lost_mark_makes_the_inbox_red_until_it_is_adopted(place, inbox):
