@@ -64,11 +64,13 @@ class Daemon:
         *,
         routes: tuple[Route, ...] | None = None,
     ) -> None:
+        """`routes`: those whose inboxes are looked at, if not all; drops that are on their way go on whatever their route."""
         self._config = config
         self._kinds = kinds
         self._log = log
         self._redactor = redactor
-        self._routes = {route.name: route for route in (config.routes if routes is None else routes)}
+        self._routes = {route.name: route for route in config.routes}
+        self._looked_at = tuple(self._routes if routes is None else (route.name for route in routes))
         self._stop = threading.Event()
         self._wake = Wake()
         self._failures: list[BaseException] = []
@@ -99,16 +101,20 @@ class Daemon:
             began = around.clock()
             recovery.rows()
             recovery.go_on()
-            rounds = Rounds(around, pipeline, recovery.work_of, wake=self._wake, stop=self._stop)
+            rounds = Rounds(around, pipeline, recovery.work_of, routes=self._looked_at, wake=self._wake, stop=self._stop)
             lanes = self._lanes(around, pipeline)
             stack.enter_context(self._signals())
             threads = self._threads(rounds, recovery, lanes, ledger)
             for thread in threads:
                 thread.start()
             self._log.info(
-                "started", version=__version__, routes=len(self._routes), state_dir=str(self._config.state_dir), pid=os.getpid()
+                "started",
+                version=__version__,
+                routes=len(self._looked_at),
+                state_dir=str(self._config.state_dir),
+                pid=os.getpid(),
             )
-            notify(f"READY=1\nSTATUS=inboxes looked after: {len(self._routes)}")
+            notify(f"READY=1\nSTATUS=inboxes looked after: {len(self._looked_at)}")
             try:
                 self._wait(ledger, rounds, once, until)
             finally:
@@ -185,7 +191,7 @@ class Daemon:
             while not self._stopped(0.5):
                 pass
             return
-        settled_at = time.monotonic() + max((route.settle for route in self._routes.values()), default=0.0)
+        settled_at = time.monotonic() + max((self._routes[name].settle for name in self._looked_at), default=0.0)
         deadline: float | None = None
         while not self._stopped(0.05):
             if until is not None:

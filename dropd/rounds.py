@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -74,10 +74,11 @@ class Rounds:
         pipeline: Pipeline,
         on_open: Callable[[OpenInbox, str], object],
         *,
+        routes: Collection[str],
         wake: Wake,
         stop: threading.Event,
     ) -> None:
-        """`on_open` is called with an inbox and its route when it becomes usable, before anything is taken from it."""
+        """`routes`: the names of those whose inboxes are looked at. `on_open` is called with an inbox and its route when it becomes usable, before anything is taken from it."""
         self._around = around
         self._ledger = around.ledger
         self._places = around.places
@@ -93,7 +94,7 @@ class Rounds:
         self._takers = ThreadPoolExecutor(2, thread_name_prefix="take")
         self._failure: BaseException | None = None
         known = {inbox.route: inbox for inbox in self._ledger.inboxes()}
-        self._roots = {name: _root(route, known.get(name)) for name, route in around.routes.items()}
+        self._roots = {name: _root(around.routes[name], known.get(name)) for name in routes}
         self._watcher = Watcher(self.look_everywhere)
 
     # ------------------------------------------------------------------------------------------------ the loop

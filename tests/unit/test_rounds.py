@@ -22,7 +22,7 @@ from dropd.wake import Wake
 def rounds_of(world: World) -> Rounds:
     pipeline = Pipeline(world.around)
     recovery = Recovery(world.around, pipeline)
-    return Rounds(world.around, pipeline, recovery.work_of, wake=Wake(), stop=threading.Event())
+    return Rounds(world.around, pipeline, recovery.work_of, routes=("invoices",), wake=Wake(), stop=threading.Event())
 
 
 def full(_: Inbox) -> None:
