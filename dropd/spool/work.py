@@ -208,5 +208,7 @@ def work_folders(inbox: OpenInbox) -> Iterator[tuple[str, list[str]]]:
         try:
             with opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as fd:
                 yield drop_id, sorted(os.listdir(fd))
+        except FileNotFoundError:  # filed away since the listing: senders are at work beside the recovery
+            continue
         except NotADirectoryError:
             yield "", [drop_id]

@@ -77,6 +77,12 @@ def test_a_file_goes_to_work_and_back(inbox: OpenInbox, folder: str, name: str) 
     assert work.in_inbox(inbox, folder, name) is not None
 
 
+def test_a_work_folder_that_a_sender_empties_meanwhile_is_passed_over(inbox: OpenInbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Senders are at work while an inbox becomes usable: it is not red for that."""
+    monkeypatch.setattr(os, "listdir", lambda _: ["018bcfe5-6800-7000-8000-000000000009"])
+    assert list(work.work_folders(inbox)) == []
+
+
 def test_a_companion_goes_along_both_ways(inbox: OpenInbox) -> None:
     stamp = put(inbox)
     put(inbox, "a.csv.meta.json", "{}")
