@@ -96,12 +96,19 @@ def _by_path(ledger: Ledger, config: Config, wanted: str) -> Drop | None:
 
 
 def standing_in_failed(ledger: Ledger) -> list[Drop]:
-    """The drops whose file still stands in failed/: each waits for a person."""
+    """The drops whose file still stands in failed/: each waits for a person.
+
+    A file that was moved back and failed again is its latest drop's alone.
+    """
     failed = ledger.recent(states={State.FAILED})
+    latest = {(drop.filed_dir, drop.filed_as): drop.id for drop in sorted(failed, key=lambda drop: drop.finished_at or 0.0)}
     return [
         drop
         for drop in failed
-        if drop.filed_dir and drop.filed_as and os.path.lexists(os.path.join(drop.filed_dir, drop.filed_as))
+        if drop.filed_dir
+        and drop.filed_as
+        and latest[drop.filed_dir, drop.filed_as] == drop.id
+        and os.path.lexists(os.path.join(drop.filed_dir, drop.filed_as))
     ]
 
 

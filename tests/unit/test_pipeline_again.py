@@ -78,6 +78,17 @@ def test_a_file_moved_back_from_failed_is_sent_and_its_sidecar_goes(world: World
     assert sorted(world.files()) == DONE
 
 
+def test_a_file_moved_back_that_fails_again_stands_in_failed_once(world: World) -> None:
+    """Two drops for one file: `retry --all` would take it for the one, and complain for the other."""
+    world.provider.script = [Refused(reason="no"), Refused(reason="still no")]
+    take(world)
+    deliver(world)
+    world.clock.now += 60
+    second = take(world, back_from_failed(world))
+    deliver(world)
+    assert [drop.id for drop in again.standing(world.ledger, None)] == [second.id]
+
+
 def test_an_unconfirmed_file_moved_back_is_sent_and_says_that_it_may_be_there_twice(world: World) -> None:
     world.provider.script = [Unconfirmed(reason="?")]
     take(world)
