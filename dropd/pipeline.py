@@ -372,9 +372,8 @@ class Pipeline:
 
     def _final_name(self, inbox: OpenInbox, drop: Drop, end: State, now: float) -> dict[str, str]:
         taking = drop.taking
-        route = self._around.routes.get(taking.route) or next(
-            (route for route in self._around.routes.values() if str(route.inbox) == inbox.path), None
-        )
+        # by inbox, not by name: a route of this name that has another inbox by now may lead to another disk
+        route = next((route for route in self._around.routes.values() if str(route.inbox) == inbox.path), None)
         kind = "done" if end in (State.ACCEPTED, State.DONE) else "failed"
         day = time.localtime(now)
         dates = {"yyyy": time.strftime("%Y", day), "mm": time.strftime("%m", day), "dd": time.strftime("%d", day)}

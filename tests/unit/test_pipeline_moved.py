@@ -101,3 +101,12 @@ def test_drops_of_an_account_that_the_configuration_does_not_name_any_more_are_t
     assert Recovery(around, Pipeline(around)).rows() == 1
     assert ("error", "account_gone", {"provider": "arm", "unfinished": 1}) in world.log.lines
     assert only(world).state is State.READY
+
+
+def test_what_was_under_way_is_filed_in_its_own_inbox_where_the_route_has_another(world: World) -> None:
+    """The other may be on another disk, to which no rename leads: filing would be tried for ever."""
+    take(world)
+    other = world.inbox.parent / "other"
+    other.mkdir()
+    send(world, restarted(world, other))
+    assert (only(world).state, only(world).filed_dir) == (State.DONE, str(world.inbox / "done"))
