@@ -85,8 +85,7 @@ class Recovery:
         try:
             with self._around.places.of(taking) as inbox:
                 if work.in_work(inbox, drop.id, taking.name) is not None:
-                    work.finish_take(inbox, drop.id, taking.folder, taking.name, companion=taking.companion)
-                    self._pipeline.go_on(inbox, self._anew(inbox, drop))
+                    self._pipeline.go_on(inbox, self._taken(inbox, drop))
                     return
                 work.clear(inbox, drop.id)
                 if drop.filed_as is not None:  # a retry that came no further than its row
@@ -105,10 +104,13 @@ class Recovery:
                 self._around.clock(),
             )
 
-    def _anew(self, inbox: OpenInbox, drop: Drop) -> Drop:
-        """A retry that died when its file was back in work/ sheds what it was before, and its sidecar in failed/."""
+    def _taken(self, inbox: OpenInbox, drop: Drop) -> Drop:
+        """The take is made whole. A retry sheds what it was before, and its sidecar in failed/, where its companion may still be."""
+        taking = drop.taking
         if drop.filed_dir is None or drop.filed_as is None:
+            work.finish_take(inbox, drop.id, taking.folder, taking.name, companion=taking.companion)
             return drop
+        filing.finish_take_back(inbox, drop.id, taking.name, drop.filed_dir, drop.filed_as, companion=taking.companion)
         filing.remove_sidecar(inbox, drop.id, drop.filed_dir, drop.filed_as)
         return self._ledger.move(drop, Step(to=State.TAKING, event="back_in_work", changes=policy.ANEW), self._around.clock())
 

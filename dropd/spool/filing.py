@@ -150,13 +150,27 @@ def take_back(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: 
                 raise FileNotFoundError
             rename_noreplace(filed_as, folder_fd, name, work_fd)
             if companion:
-                with contextlib.suppress(FileNotFoundError, FileExistsError):  # it never left the work folder
-                    rename_noreplace(filed_as + COMPANION_SUFFIX, folder_fd, name + COMPANION_SUFFIX, work_fd)
+                _take_companion_back(name, work_fd, filed_as, folder_fd)
             os.fsync(work_fd)
             os.fsync(folder_fd)
     except FileNotFoundError:
         clear(inbox, drop_id)
         raise Gone(f"{filed_as} is not in {folder} any more") from None
+
+
+def _take_companion_back(name: str, work_fd: int, filed_as: str, folder_fd: int) -> None:
+    with contextlib.suppress(FileNotFoundError, FileExistsError):  # it never left the work folder
+        rename_noreplace(filed_as + COMPANION_SUFFIX, folder_fd, name + COMPANION_SUFFIX, work_fd)
+
+
+def finish_take_back(inbox: OpenInbox, drop_id: str, name: str, folder: str, filed_as: str, *, companion: bool) -> None:
+    """What a `take_back` that died after its rename left undone: the companion, and the old name where link and unlink stood for it."""
+    with filing_folder(inbox, folder) as folder_fd, opened(drop_id, FOLDER, dir_fd=inbox.work_fd) as work_fd:
+        there, here = lstat_at(filed_as, folder_fd), lstat_at(name, work_fd)
+        if there is not None and here is not None and (there.st_ino, there.st_dev) == (here.st_ino, here.st_dev):
+            os.unlink(filed_as, dir_fd=folder_fd)
+        if companion:
+            _take_companion_back(name, work_fd, filed_as, folder_fd)
 
 
 def remove_sidecar(inbox: OpenInbox, drop_id: str, folder: str, filed_as: str) -> None:

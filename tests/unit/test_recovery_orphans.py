@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 from deaths import ACCEPTED, ready, restarted, sending, verdict
-from doubles import NOW, OWNER, World
+from doubles import NOW, OWNER, Scripted, World
 
 from dropd.commands import again
+from dropd.ledger.base import Ledger
 from dropd.model import Accepted, Code, Drop, Inbox, Refused, State, Status, Unconfirmed
 from dropd.pipeline import Pipeline
-from dropd.spool import work
+from dropd.spool import filing, work
 
 # ------------------------------------------------------------------------------------------------ files in work/ without a row
 
@@ -147,6 +148,34 @@ def test_a_retry_that_died_after_the_file_moved_goes_on(world: World, monkeypatc
     assert (after.id, after.state, after.person_order) == (drop.id, State.READY, True)
     assert (after.status, after.error, after.filed_as, after.finished_at) == (None, None, None, None)
     assert world.files() == {}  # no sidecar without its file
+
+
+def test_a_retry_that_died_between_the_file_and_its_companion_takes_no_other_file_s(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new file of the same name waits in the inbox with its own companion, which names another client."""
+    world = World(tmp_path / "inbox", ledger, Scripted(Refused(reason="no")), ids={"client_id": "{meta.client}"})
+    world.drop("invoice.csv.meta.json", '{"client": "2219"}')
+    with world.open() as inbox:
+        Pipeline(world.around).take(inbox, replace(world.drop(), companion=True))
+    Pipeline(world.around).deliver(ledger.claim("arm", OWNER, NOW, ()))
+    (drop,) = ledger.recent()
+    moving = filing.rename_noreplace
+
+    def dies(name: str, *more: Any) -> None:
+        if name.endswith(".meta.json"):
+            raise KeyboardInterrupt
+        moving(name, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(filing, "rename_noreplace", dies)
+        with pytest.raises(KeyboardInterrupt):
+            again.retry(ledger, drop)
+    world.drop("invoice.csv", "new content")
+    world.drop("invoice.csv.meta.json", '{"client": "9999"}')
+    (after,) = restarted(world)
+    assert (after.id, after.state, after.target.client_id) == (drop.id, State.READY, "2219")
+    assert sorted(world.files()) == ["invoice.csv", "invoice.csv.meta.json"]
 
 
 def test_a_retry_goes_to_the_vendor_again(world: World) -> None:
