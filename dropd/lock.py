@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pwd
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +25,8 @@ def make_state_dir(path: Path) -> None:
 
 @contextlib.contextmanager
 def held(state_dir: Path) -> Iterator[None]:
-    """Hold the lock. Raises Locked, naming the process that has it."""
-    fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Hold the lock. Raises Locked, naming the process that has it, and LedgerError."""
+    fd = _open(state_dir, os.O_CREAT)
     try:
         if not _locked(fd):
             raise Locked(f"another dropd runs with the state folder {state_dir}: {_holder(fd)}")
@@ -34,6 +35,22 @@ def held(state_dir: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def closed(state_dir: Path) -> str:
+    """What to do as somebody who is not dropd's user."""
+    try:
+        owner = pwd.getpwuid(state_dir.stat().st_uid).pw_name
+    except (OSError, KeyError):
+        owner = "dropd's user"
+    return f"the state folder {state_dir} is not open to you; run this as {owner}"
+
+
+def _open(state_dir: Path, flags: int = 0) -> int:
+    try:
+        return os.open(state_dir / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
+    except PermissionError:
+        raise LedgerError(closed(state_dir)) from None
 
 
 def _locked(fd: int) -> bool:
@@ -50,9 +67,9 @@ def _locked(fd: int) -> bool:
 
 
 def is_held(state_dir: Path) -> bool:
-    """Whether a daemon runs on this state folder now."""
+    """Whether a daemon runs on this state folder now. Raises LedgerError where this user may not know."""
     try:
-        fd = os.open(state_dir / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = _open(state_dir)
     except FileNotFoundError:
         return False
     try:

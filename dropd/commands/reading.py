@@ -13,7 +13,7 @@ from dropd import lock, wording
 from dropd.commands import tables
 from dropd.commands.tables import print_show, print_status
 from dropd.config import Config
-from dropd.errors import DropdError
+from dropd.errors import DropdError, LedgerError
 from dropd.ledger.base import Ledger
 from dropd.ledger.memory import MemoryLedger
 from dropd.ledger.sql import SqlLedger
@@ -54,9 +54,12 @@ class NotFound(DropdError):
 
 
 def open_ledger(config: Config) -> Ledger:
-    """The ledger as it is; an empty one where dropd has not run yet."""
+    """The ledger as it is; an empty one where dropd has not run yet. Raises LedgerError."""
     path = config.state_dir / LEDGER
-    return SqlLedger(path) if path.exists() else MemoryLedger()
+    try:
+        return SqlLedger(path) if path.exists() else MemoryLedger()
+    except PermissionError:
+        raise LedgerError(lock.closed(config.state_dir)) from None
 
 
 def find_drop(ledger: Ledger, config: Config, wanted: str) -> Drop:

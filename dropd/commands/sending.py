@@ -105,6 +105,7 @@ def send(
     wait: float,
 ) -> Drop | None:
     """The drop as it stands at the end; None where it was not even taken. Delivers by itself where no daemon runs."""
+    lock.is_held(config.state_dir)  # raises where this user may not ask, before anything is copied
     since = time.time()
     name = drop_copy(route, file, folder)
     verdict = Verdict(route.name, folder, name, wait + route.settle, since=since)

@@ -7,11 +7,14 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
+from dropd.commands.reading import open_ledger
+from dropd.config import Config
 from dropd.errors import LedgerError, Locked
 from dropd.lock import held, is_held, make_state_dir
 
@@ -101,3 +104,21 @@ def test_a_state_folder_that_cannot_be_made_is_told_with_advice(tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(LedgerError, match="make it, owned by dropd's user"):
         make_state_dir(tmp_path / "file" / "state")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes somebody else here")
+def test_somebody_else_is_told_whose_state_folder_it_is() -> None:
+    with tempfile.TemporaryDirectory() as root:  # pytest's own folders are closed to others
+        os.chmod(root, 0o755)
+        state = Path(root, "state")
+        make_state_dir(state)
+        (state / "lock").touch(0o600)
+        (state / "ledger.db").touch(0o600)
+        config = Config(Path(root, "config.yaml"), state, "en", None, {}, ())  # type: ignore[arg-type]
+        os.seteuid(65534)
+        try:
+            for ask in (lambda: is_held(state), lambda: held(state).__enter__(), lambda: open_ledger(config)):
+                with pytest.raises(LedgerError, match=r"the state folder .*/state is not open to you; run this as root$"):
+                    ask()
+        finally:
+            os.seteuid(0)
