@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
+from dropd.errors import InboxTrouble
 from dropd.model import Taking
 from dropd.spool.mark import OpenInbox, open_inbox
 
@@ -27,7 +28,14 @@ class Places:
         return mark if known_path == path else None
 
     def remember(self, route: str, path: str, inbox_id: str) -> None:
+        """Raises InboxTrouble where another inbox has this mark: the same folder by two paths, or a copy of it."""
         with self._lock:
+            twin = next((place for place, mark in self._here.items() if mark == inbox_id and place != path), None)
+            if twin is not None:
+                raise InboxTrouble(
+                    f"it is the same folder as {twin}, or a copy of it with dropd's mark; give each route an inbox of its own; "
+                    f"if it is a copy, run: dropd init --adopt {route}"
+                )
             self._known[route] = (path, inbox_id)
             self._here[path] = inbox_id
 

@@ -174,3 +174,15 @@ def test_places_remember_the_mark_of_each_inbox(tmp_path: Path) -> None:
     with places.open("invoices", str(other)) as inbox:
         places.remember("invoices", str(other), inbox.inbox_id)
         assert places.mark_of("invoices", str(other)) == inbox.inbox_id
+
+
+def test_two_inboxes_never_share_a_mark(tmp_path: Path) -> None:
+    """A copy of an inbox, or the same folder by two paths: else whichever route looked first would decide where a file goes."""
+    one, copy = tmp_path / "one", tmp_path / "copy"
+    one.mkdir()
+    mark = used(one)
+    places = Places(LEDGER, {})
+    places.remember("invoices", str(one), mark)
+    places.remember("invoices", str(one), mark)
+    with pytest.raises(InboxTrouble, match=f"it is the same folder as {one}, or a copy of it .* run: dropd init --adopt other"):
+        places.remember("other", str(copy), mark)

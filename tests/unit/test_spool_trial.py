@@ -119,3 +119,15 @@ def test_what_a_dead_trial_left_is_swept_away_and_a_living_ones_is_not(tmp_path:
         (folder / name).touch()
     assert filing.trial(str(tmp_path), str(done)) is None
     assert sorted(path.name for path in tmp_path.rglob("*")) == [".dropd-trial-1-there", "done"]
+
+
+def test_two_routes_whose_inboxes_are_one_folder_by_a_link_are_told_at_start(inbox: OpenInbox, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(inbox.path)
+    routes = [route(Path(inbox.path), line=7), route(tmp_path / "gone", name="gone", line=8), route(link, name="other", line=9)]
+    config: Any = SimpleNamespace(file="c.yaml", routes=routes)
+    (problem,) = check_folders(config)
+    assert str(problem) == (
+        f"c.yaml:9: routes[other].inbox: {link} is the same folder as {inbox.path}, the inbox of invoices, line 7; "
+        "give each route an inbox of its own"
+    )
