@@ -78,7 +78,10 @@ class Rounds:
         wake: Wake,
         stop: threading.Event,
     ) -> None:
-        """`routes`: the names of those whose inboxes are looked at. `on_open` is called with an inbox and its route when it becomes usable, before anything is taken from it."""
+        """`routes`: the names of those whose inboxes are looked at.
+
+        `on_open` is called with an inbox and its route when it becomes usable, before anything is taken from it.
+        """
         self._around = around
         self._ledger = around.ledger
         self._places = around.places
@@ -103,8 +106,8 @@ class Rounds:
         """Until stop."""
         self._watcher.start()
         try:
-            while not self._stop.is_set():
-                with self._bell:
+            with self._bell:
+                while not self._stop.is_set():  # asked with the lock held: a wake after it is not slept through
                     if self._failure is not None:
                         raise self._failure
                     self._bell.wait(self._send_out())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from dropd.spool import work
 from dropd.wake import Wake
 
 
-def rounds_of(world: World) -> Rounds:
+def rounds_of(world: World, stop: threading.Event | None = None) -> Rounds:
     pipeline = Pipeline(world.around)
     recovery = Recovery(world.around, pipeline)
-    return Rounds(world.around, pipeline, recovery.work_of, routes=("invoices",), wake=Wake(), stop=threading.Event())
+    return Rounds(world.around, pipeline, recovery.work_of, routes=("invoices",), wake=Wake(), stop=stop or threading.Event())
 
 
 def full(_: Inbox) -> None:
@@ -50,3 +51,35 @@ def test_a_ledger_that_fails_while_a_take_fails_ends_the_run(
     monkeypatch.setattr(work, "obstacle", away)
     with pytest.raises(LedgerError):
         rounds_of(world).run()
+
+
+class StoppedWhenAsked(threading.Event):
+    """Set by another thread, which then wakes the loop, right while the loop asks for it the second time: after its first look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.wake: Callable[[], None] = lambda: None
+
+    def is_set(self) -> bool:
+        was = super().is_set()
+        self.asked += 1
+        if self.asked == 2:
+            other = threading.Thread(target=self._end, args=(self.wake,))
+            other.start()
+            other.join(0.2)  # where the loop asks with its lock held, the other waits for that
+        return was
+
+    def _end(self, wake: Callable[[], None]) -> None:
+        self.set()
+        wake()
+
+
+def test_a_stop_that_comes_while_the_loop_asks_for_it_is_not_slept_through(ledger: Ledger, tmp_path: Path) -> None:
+    stop = StoppedWhenAsked()
+    rounds = rounds_of(World(tmp_path / "inbox", ledger, scan_every=3600.0), stop)
+    stop.wake = rounds.wake
+    looping = threading.Thread(target=rounds.run, daemon=True)
+    looping.start()
+    looping.join(10.0)
+    assert not looping.is_alive()
