@@ -105,24 +105,25 @@ class Daemon:
             lanes = self._lanes(around, pipeline)
             stack.enter_context(self._signals())
             threads = self._threads(rounds, recovery, lanes, ledger)
-            for thread in threads:
-                thread.start()
-            self._log.info(
-                "started",
-                version=__version__,
-                routes=len(self._looked_at),
-                state_dir=str(self._config.state_dir),
-                pid=os.getpid(),
-            )
-            notify(f"READY=1\nSTATUS=inboxes looked after: {len(self._looked_at)}")
             try:
+                for thread in threads:
+                    thread.start()
+                self._log.info(
+                    "started",
+                    version=__version__,
+                    routes=len(self._looked_at),
+                    state_dir=str(self._config.state_dir),
+                    pid=os.getpid(),
+                )
+                notify(f"READY=1\nSTATUS=inboxes looked after: {len(self._looked_at)}")
                 self._wait(ledger, rounds, once, until)
-            finally:
+            finally:  # whatever happened, the lock is held until the last thread has ended
                 notify("STOPPING=1")
                 self.stop()
                 rounds.wake()
                 for thread in threads:
-                    thread.join()
+                    if thread.ident is not None:
+                        thread.join()
             self._log.info("stopped")
             if self._failures:
                 raise self._failures[0]
