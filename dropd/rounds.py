@@ -123,7 +123,7 @@ class Rounds:
         for root in self._roots.values():
             if root.running is not None:
                 if now - root.began >= DEADLINE:
-                    self._note(root, red=f"the folder has not answered for {int(now - root.began)} seconds")
+                    self._note(root, red=f"the folder has not answered for more than {DEADLINE:.0f} seconds")
                 sleep = min(sleep, max(root.began + DEADLINE - now, 5.0))
             elif root.next_look <= now:
                 root.began = now

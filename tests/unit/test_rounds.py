@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,3 +86,21 @@ def test_a_stop_that_comes_while_the_loop_asks_for_it_is_not_slept_through(ledge
     looping.start()
     looping.join(10.0)
     assert not looping.is_alive()
+
+
+def test_an_inbox_that_does_not_answer_is_told_of_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since when it hangs, the ledger keeps; a text that changes with every second would begin anew each time."""
+    answers, minutes = threading.Event(), itertools.count(time.monotonic(), 61.0)
+    rounds = Rounds(
+        world.around,
+        Pipeline(world.around),
+        lambda *_: answers.wait(30.0),
+        routes=("invoices",),
+        wake=Wake(),
+        stop=threading.Event(),
+    )
+    monkeypatch.setattr("dropd.rounds.time", SimpleNamespace(monotonic=lambda: next(minutes)))
+    for _ in range(4):
+        rounds._send_out()
+    answers.set()
+    assert world.log.events("error") == ["inbox_red"]
