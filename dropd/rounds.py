@@ -308,9 +308,9 @@ class Rounds:
             )
 
     def waiting(self) -> int:
-        """How many files have not settled."""
+        """How many files have not settled, or cannot be taken."""
         with self._lock:
-            return sum(root.waiting for root in self._roots.values())
+            return sum(root.waiting + len(root.kept_off) for root in self._roots.values())
 
     def red(self) -> Mapping[str, str]:
         """The inboxes that cannot be used, and why."""

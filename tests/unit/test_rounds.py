@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from doubles import World
+from program import eventually
 
 from dropd.errors import LedgerError
 from dropd.ledger.base import Ledger
@@ -104,3 +105,21 @@ def test_an_inbox_that_does_not_answer_is_told_of_once(world: World, monkeypatch
         rounds._send_out()
     answers.set()
     assert world.log.events("error") == ["inbox_red"]
+
+
+def test_a_file_that_cannot_be_taken_counts_as_waiting(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run --once` must not say that all is well while it lies there."""
+    world = World(tmp_path / "inbox", ledger, settle=0.0)
+    world.drop()
+    monkeypatch.setattr(work, "obstacle", lambda *_: "dropd has no right to read it")
+    stop = threading.Event()
+    rounds = rounds_of(world, stop)
+    looping = threading.Thread(target=rounds.run)
+    looping.start()
+    try:
+        eventually(lambda: rounds.is_quiet(since=0.0), "never quiet")
+        assert rounds.waiting() == 1
+    finally:
+        stop.set()
+        rounds.wake()
+        looping.join()
