@@ -14,7 +14,7 @@ from dropd.commands.reading import open_ledger
 from dropd.config import Config, Route, Subfolders
 from dropd.daemon import Daemon
 from dropd.errors import DropdError
-from dropd.fsys import rename_noreplace
+from dropd.fsys import opened, rename_noreplace
 from dropd.ledger.base import Ledger
 from dropd.model import FINAL, Drop, State
 from dropd.naming import COMPANION_SUFFIX, display, filed_names
@@ -41,29 +41,37 @@ def drop_copy(route: Route, file: Path, folder: str) -> str:
         raise CannotSend(f"the route {route.name} needs a companion file beside it: {display(companion.name)}")
     try:
         target.mkdir(exist_ok=True, parents=True)
-        name = _copy(file, target)
-        if route.wants_companion:
-            shutil.copyfile(companion, target / (name + COMPANION_SUFFIX))
+        return _copy(file, target, companion if route.wants_companion else None)
     except OSError as error:
         raise CannotSend(f"{display(str(file))} cannot be copied to {display(str(target))} ({error.strerror})") from None
-    return name
 
 
-def _copy(file: Path, target: Path) -> str:
+def _copy(file: Path, target: Path, companion: Path | None) -> str:
+    """The companion goes first: without one of its own, the file could meet another's that waits there."""
     draft = target / f".dropd-send-{os.getpid()}"
+    beside = draft.with_name(draft.name + COMPANION_SUFFIX)
     try:
         shutil.copyfile(file, draft, follow_symlinks=True)
-        fd = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        if companion is not None:
+            shutil.copyfile(companion, beside)
+        with opened(str(target), os.O_RDONLY | os.O_DIRECTORY) as fd:
             stamp = time.strftime("%Y%m%d-%H%M%S")
             for name in filed_names(file.name, stamp=stamp, short_id=str(os.getpid()), companion=True):
+                if os.path.lexists(target / name):
+                    continue
                 with contextlib.suppress(FileExistsError):
-                    rename_noreplace(draft.name, fd, name, fd)
+                    if companion is not None:
+                        rename_noreplace(beside.name, fd, name + COMPANION_SUFFIX, fd)
+                    try:
+                        rename_noreplace(draft.name, fd, name, fd)
+                    except FileExistsError:  # since a moment ago
+                        if companion is not None:
+                            rename_noreplace(name + COMPANION_SUFFIX, fd, beside.name, fd)
+                        continue
                     return name
-        finally:
-            os.close(fd)
     finally:
         draft.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
     raise CannotSend(f"no free name for {display(file.name)} in {display(str(target))}")
 
 
