@@ -243,11 +243,15 @@ class Pipeline:
             return changed or (provider.send(parcel, notes), notes.drop)
 
     def _change(self, inbox: OpenInbox, drop: Drop) -> tuple[Changed | None, Drop] | None:
-        """What a change since the take leads to; None: there was none."""
+        """What a change since the take leads to; None: there was none.
+
+        Somebody who still writes at the first try has the file back, to finish it. Later it lies in a folder of dropd's own, and was
+        shown to a vendor: what changes it there is for a person to look at.
+        """
         try:
             self._check_whole(inbox, drop)
         except StillWritten as error:
-            if drop.possible_duplicate or drop.notes:  # an earlier content of it may have arrived
+            if drop.setbacks or drop.possible_duplicate or drop.notes:
                 return Changed(reason=str(error)), drop
             return None, self._give_back(inbox, drop, str(error))
         return None

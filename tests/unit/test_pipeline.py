@@ -223,6 +223,18 @@ def test_a_file_that_changed_after_the_vendor_may_have_got_it_is_filed_as_change
     assert sorted(world.files()) == FAILED
 
 
+def test_a_file_that_changed_while_it_waited_for_its_next_try_is_filed_as_changed(world: World) -> None:
+    """It lay in dropd's own folder since: that is no slow writer."""
+    world.provider.script = [Later(reason="busy", http_status=503)]
+    drop = take(world)
+    deliver(world)
+    world.clock.now += 5
+    change_in_work(world, drop, keeps_size=True)
+    deliver(world)
+    assert (only_codes(world), world.provider.verbs()) == ([Code.CHANGED_WHILE_SENDING], ["send"])
+    assert sorted(world.files()) == FAILED
+
+
 def test_a_file_that_vanished_from_work_ends_loudly(world: World) -> None:
     drop = take(world)
     os.unlink(world.inbox / ".dropd" / "work" / drop.id / "invoice.csv")
