@@ -71,3 +71,8 @@ class StillWritten(DropdError):
 
 class NameTaken(DropdError):
     """A name in done/ or failed/ is in use; filing never replaces."""
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong, without a system's numbers."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

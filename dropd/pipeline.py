@@ -12,13 +12,13 @@ recovery.py goes on from there.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from dropd import policy, result
-from dropd.errors import Gone, InboxTrouble, NameTaken, StillWritten
+from dropd import policy
+from dropd.errors import Gone, InboxTrouble, StillWritten, in_words
+from dropd.filing_away import FilingAway
 from dropd.ledger.base import HasTwin
 from dropd.model import (
     Absent,
@@ -38,18 +38,12 @@ from dropd.model import (
     Unconfirmed,
     identity,
 )
-from dropd.naming import Template, content_type, display, filed_names, for_vendor
+from dropd.naming import content_type, for_vendor
 from dropd.providers.base import Parcel, Provider
 from dropd.routing import COMPANION_LIMIT, Unroutable, check_size, resolve
 from dropd.spool import filing, work
 from dropd.spool.mark import OpenInbox
-from dropd.surroundings import DurableNotes, Surroundings
-
-AGAIN = 10.0
-"""Seconds until a step that the disk did not allow is tried again."""
-
-AGAIN_AT_LEAST_EVERY = 60.0
-"""Seconds: how rarely filing is tried in the end, each time being told and noted."""
+from dropd.surroundings import AGAIN, DurableNotes, Surroundings
 
 
 class Pipeline:
@@ -59,6 +53,7 @@ class Pipeline:
         self._around = around
         self._ledger = around.ledger
         self._now = around.clock
+        self._filing = FilingAway(around)
 
     # ------------------------------------------------------------------------------------------------ take
 
@@ -71,9 +66,9 @@ class Pipeline:
             try:
                 is_taken = work.in_work(inbox, drop.id, seen.name) is not None
             except OSError:  # nobody can tell where it is now: the keeper finds out
-                return self._later(drop, _in_words(error))
+                return self._later(drop, in_words(error))
             if not is_taken:
-                return self._release(drop, _in_words(error))
+                return self._release(drop, in_words(error))
         self._around.log_of(drop).info("taken", size=seen.stamp.size)
         return self.go_on(inbox, drop)
 
@@ -94,7 +89,7 @@ class Pipeline:
         try:
             return self.prepare(inbox, drop)
         except (InboxTrouble, OSError) as error:
-            return self._later(drop, _in_words(error))
+            return self._later(drop, in_words(error))
 
     def _later(self, drop: Drop, reason: str) -> Drop:
         self._around.log_of(drop).error("preparing_failed", reason=reason)
@@ -195,7 +190,7 @@ class Pipeline:
             reason = drop.error.message if drop.error else "No answer came back."
             step = policy.without_verdict(drop, reason)
             self._around.log_of(drop).bind(provider=drop.taking.provider, state=str(step.to)).warning(step.event, reason=reason)
-            self.conclude(drop, step)
+            self._filing.conclude(drop, step)
             return None
         try:
             outcome, drop = self._call(account.provider, drop)
@@ -209,7 +204,7 @@ class Pipeline:
             return None
         step = policy.after_call(drop, outcome, rules, started=started, now=self._now(), dice=self._around.dice, pauses=pauses)
         self._tell(drop, outcome, step)
-        self.conclude(drop, step)
+        self._filing.conclude(drop, step)
         return outcome
 
     def _inbox_away(self, drop: Drop, reason: str) -> Step:
@@ -239,7 +234,7 @@ class Pipeline:
             try:
                 changed = self._change(inbox, drop)
             except OSError as error:  # the disk, before anything was sent; what send() raises is never taken for that
-                raise InboxTrouble(_in_words(error)) from None
+                raise InboxTrouble(in_words(error)) from None
             return changed or (provider.send(parcel, notes), notes.drop)
 
     def _change(self, inbox: OpenInbox, drop: Drop) -> tuple[Changed | None, Drop] | None:
@@ -275,12 +270,12 @@ class Pipeline:
         calm = not isinstance(outcome, Later | Misconfigured | Unconfirmed | Changed | Absent)
         (log.info if calm else log.warning)(step.event)
 
-    # ------------------------------------------------------------------------------------------------ conclude and file away
+    # ------------------------------------------------------------------------------------------------ no delivery
 
     def _reject(self, drop: Drop, error: Error, changes: Mapping[str, Any]) -> Drop:
         step = policy.rejected(error)
         self._around.log_of(drop).warning(step.event, reason=error.message)
-        return self.conclude(drop, replace(step, changes={**changes, **step.changes}))
+        return self._filing.conclude(drop, replace(step, changes={**changes, **step.changes}))
 
     def _vanished(self, drop: Drop, reason: str) -> Drop:
         """The file is neither in the inbox nor in work/: nothing can be sent or filed, so it is said loudly."""
@@ -293,113 +288,8 @@ class Pipeline:
         drop = self._ledger.move(drop, replace(step, changes={**step.changes, "finished_at": now}), now)
         return self._ledger.move(drop, Step(to=State.FAILED, event="nothing_to_file"), now)
 
-    def conclude(self, drop: Drop, step: Step) -> Drop:
-        """Commit a step; a verdict is committed with the final name, and the drop filed away at once."""
-        now = self._now()
-        if step.to not in (State.ACCEPTED, State.REJECTED):
-            return self._ledger.move(drop, step, now)
-        verdict = replace(step, changes={**step.changes, "finished_at": now, "due_at": None})
-        try:
-            with self._around.places.of(drop.taking) as inbox:
-                name = self._final_name(inbox, drop, step.to, now)
-                drop = self._ledger.move(drop, replace(verdict, changes={**verdict.changes, **name}), now)
-                return self._file_away(inbox, drop)
-        except (InboxTrouble, OSError) as error:
-            if drop.state is not step.to:  # the verdict counts more than where the file goes
-                drop = self._ledger.move(drop, verdict, now)
-            return self._file_later(drop, _in_words(error))
+    # ------------------------------------------------------------------------------------------------ file away
 
     def file_away(self, drop: Drop) -> Drop:
-        """A drop with a verdict goes to its final place; for the filings that were interrupted."""
-        try:
-            with self._around.places.of(drop.taking) as inbox:
-                return self._file_away(inbox, drop)
-        except (InboxTrouble, OSError) as error:
-            return self._file_later(drop, _in_words(error))
-
-    def _file_later(self, drop: Drop, reason: str) -> Drop:
-        self._around.log_of(drop).warning("filing_failed", reason=reason)
-        now = self._now()
-        wait = max(AGAIN, min(now - drop.since, AGAIN_AT_LEAST_EVERY))
-        changes = {"owner": None, "due_at": now + wait}
-        return self._ledger.move(
-            drop, Step(to=drop.state, event="filing_failed", data={"reason": reason}, changes=changes), self._now()
-        )
-
-    def _file_away(self, inbox: OpenInbox, drop: Drop) -> Drop:
-        taking = drop.taking
-        event = "filed"
-        while True:
-            if drop.filed_dir is None or drop.filed_as is None:
-                name = self._final_name(inbox, drop, drop.state, self._now())
-                drop = self._ledger.move(drop, Step(to=drop.state, event="named", changes=name), self._now())
-                continue
-            try:
-                filing.place(
-                    inbox,
-                    drop.id,
-                    taking.name,
-                    drop.filed_dir,
-                    drop.filed_as,
-                    inode=taking.stamp.inode,
-                    companion=taking.companion,
-                )
-                filing.write_sidecar(inbox, drop.id, drop.filed_dir, drop.filed_as, self._sidecar(drop))
-                break
-            except NameTaken:  # somebody put a file there since the name was chosen: another name, committed first
-                with contextlib.suppress(Gone, FileExistsError):
-                    filing.take_back(
-                        inbox,
-                        drop.id,
-                        taking.name,
-                        drop.filed_dir,
-                        drop.filed_as,
-                        inode=taking.stamp.inode,
-                        companion=taking.companion,
-                    )
-                unnamed = Step(
-                    to=drop.state, event="name_taken", data={"name": drop.filed_as}, changes={"filed_dir": None, "filed_as": None}
-                )
-                drop = self._ledger.move(drop, unnamed, self._now())
-            except Gone as error:
-                self._around.log_of(drop).error("file_missing", reason=str(error))
-                event = "file_missing"
-                break
-        end = State.DONE if drop.state is State.ACCEPTED else State.FAILED
-        drop = self._ledger.move(drop, Step(to=end, event=event), self._now())
-        log = self._around.log_of(drop).bind(
-            state=str(end), folder=display(drop.filed_dir or ""), filed_as=display(drop.filed_as or "")
-        )
-        if event == "filed":
-            (log.info if end is State.DONE else log.warning)(event)
-        return drop
-
-    def _final_name(self, inbox: OpenInbox, drop: Drop, end: State, now: float) -> dict[str, str]:
-        taking = drop.taking
-        # by inbox, not by name: a route of this name that has another inbox by now may lead to another disk
-        route = next((route for route in self._around.routes.values() if str(route.inbox) == inbox.path), None)
-        kind = "done" if end in (State.ACCEPTED, State.DONE) else "failed"
-        day = time.localtime(now)
-        dates = {"yyyy": time.strftime("%Y", day), "mm": time.strftime("%m", day), "dd": time.strftime("%d", day)}
-        folder = Template.parse(getattr(route, kind)).fill(dates) if route is not None else f"{inbox.path}/{kind}"
-        folder = f"{folder}/{taking.folder}" if taking.folder else folder
-        stamp = time.strftime("%Y%m%d-%H%M%S", day)
-        names = filed_names(taking.name, stamp=stamp, short_id=drop.short_id, companion=taking.companion)
-        return {"filed_dir": folder, "filed_as": filing.free_name(inbox, folder, names)}
-
-    def _sidecar(self, drop: Drop) -> str:
-        twins = self._ledger.find(drop.duplicate_of) if drop.duplicate_of else []
-        account = self._around.accounts.get(drop.taking.provider)
-        content = result.result(
-            drop,
-            self._ledger.attempts(drop.id),
-            label=account.provider.traits.label if account else drop.taking.provider_type,
-            version=self._around.version,
-            host=self._around.host,
-            duplicate_of=twins[0] if twins else None,
-        )
-        return result.as_text(content)
-
-
-def _in_words(error: Exception) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        """A drop with a verdict goes to its final place, for the filings that were interrupted: see filing_away.py."""
+        return self._filing.file_away(drop)

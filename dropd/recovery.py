@@ -84,10 +84,10 @@ class Recovery:
         taking = drop.taking
         try:
             with self._around.places.of(taking) as inbox:
+                work.clear(inbox, drop.id)  # first: whoever is about to move a file into an empty one finds it gone
                 if work.in_work(inbox, drop.id, taking.name) is not None:
                     self._pipeline.go_on(inbox, self._taken(inbox, drop))
                     return
-                work.clear(inbox, drop.id)
                 if drop.filed_as is not None:  # a retry that came no further than its row
                     step = Step(to=State.FAILED, event="take_undone")
                 elif work.in_inbox(inbox, taking.folder, taking.name) is not None:
@@ -153,7 +153,9 @@ class Recovery:
             stamp=Stamp.of(about),
             owner_name=work.owner_name_of(about.st_uid),
         )
-        if self._ledger.find(folder):  # finished, and yet something lies here: not ours to guess about
+        if any(
+            drop.id == folder for drop in self._ledger.find(folder)
+        ):  # finished, and yet something lies here: not ours to guess about
             self._log.error("left_in_work", route=route_name, file=display(name), drop=folder)
             return 0
         reason = "The file lay in dropd's work folder without an entry in its ledger: it may have been sent before."

@@ -15,6 +15,9 @@ from dropd.policy import Dice, Rules
 from dropd.providers.base import Provider
 from dropd.spool.places import Places
 
+AGAIN = 10.0
+"""Seconds until a step that the disk did not allow is tried again."""
+
 
 class Log(Protocol):
     """What structlog's bound loggers offer."""

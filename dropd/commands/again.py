@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
+from dataclasses import replace
 
 from dropd.commands.reading import standing_in_failed
-from dropd.errors import DropdError, Gone, InboxTrouble
+from dropd.errors import DropdError, Gone, InboxTrouble, Lost
 from dropd.ledger.base import Ledger
 from dropd.model import Drop, State, Step
 from dropd.naming import display
@@ -59,6 +61,12 @@ def retry(ledger: Ledger, drop: Drop) -> Drop:
             filing.remove_sidecar(inbox, drop.id, drop.filed_dir, drop.filed_as)
     except (Gone, InboxTrouble, OSError) as error:
         back = {"person_order": drop.person_order, "possible_duplicate": drop.possible_duplicate, "owner": None}
-        ledger.move(taken, Step(to=State.FAILED, event="retry_undone", data={"reason": str(error)}, changes=back), time.time())
+        with contextlib.suppress(Lost):  # a daemon that just starts has undone it
+            ledger.move(
+                taken, Step(to=State.FAILED, event="retry_undone", data={"reason": str(error)}, changes=back), time.time()
+            )
         raise CannotRetry(f"{display(drop.filed_as)} cannot be taken from {display(drop.filed_dir)}: {error}") from None
-    return ledger.move(taken, Step(to=State.TAKING, event="back_in_work", changes={**ANEW, "owner": None}), time.time())
+    try:
+        return ledger.move(taken, Step(to=State.TAKING, event="back_in_work", changes={**ANEW, "owner": None}), time.time())
+    except Lost:  # a daemon that just starts goes on with it already
+        return replace(taken, owner=None)

@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from doubles import Scripted, World
+import pytest
+from deaths import recovery
+from doubles import NOW, Scripted, World
 from steps import DONE, FAILED, deliver, keep, only, sidecar, take
 
 from dropd.commands import again
 from dropd.ledger.base import Ledger
 from dropd.model import (
     Drop,
+    Inbox,
     Refused,
     State,
     Status,
     Taking,
     Unconfirmed,
 )
+from dropd.spool import filing, work
+from dropd.spool.mark import OpenInbox
 
 # ------------------------------------------------------------------------------------------------ the same content again
 
@@ -111,6 +117,30 @@ def retried_unconfirmed(world: World, change: Callable[[Path], object]) -> Drop:
     again.retry(world.ledger, world.ledger.find(drop.id)[0])
     keep(world)
     return only(world)
+
+
+def test_a_daemon_that_starts_amid_a_retry_leaves_no_file_unattended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row says that the file is on its way back to work/, and the one who moves it looks dead to the daemon."""
+    world.provider.script = [Refused(reason="no")]
+    take(world)
+    deliver(world)
+    world.ledger.look(Inbox(world.route.name, str(world.inbox), world.inbox_id, None, NOW, NOW))
+    really_take_back, really_clear = filing.take_back, work.clear
+
+    def amid(*args: Any, **named: Any) -> None:
+        def move_then_clear(inbox: OpenInbox, drop_id: str) -> None:
+            really_take_back(*args, **named)
+            really_clear(inbox, drop_id)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(work, "clear", move_then_clear)
+            starting = recovery(world)
+            starting.rows()
+            starting.go_on()
+
+    monkeypatch.setattr(filing, "take_back", amid)
+    again.retry(world.ledger, only(world))
+    assert (only(world).state, len(world.work())) == (State.READY, 1)
 
 
 def test_a_doubt_outlives_a_file_that_was_saved_unchanged_before_the_retry(world: World) -> None:

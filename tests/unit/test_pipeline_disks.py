@@ -18,8 +18,9 @@ from dropd.model import (
     Outcome,
     State,
 )
-from dropd.pipeline import AGAIN, Pipeline
+from dropd.pipeline import Pipeline
 from dropd.spool import filing, work
+from dropd.surroundings import AGAIN
 
 # ------------------------------------------------------------------------------------------------ disks that fail
 

@@ -13,10 +13,10 @@ from steps import deliver, only, sidecar, take
 from dropd.commands import again
 from dropd.ledger.memory import MemoryLedger
 from dropd.model import Refused, State
-from dropd.pipeline import AGAIN, Pipeline
+from dropd.pipeline import Pipeline
 from dropd.recovery import Recovery
 from dropd.spool.places import Places
-from dropd.surroundings import Account, Surroundings
+from dropd.surroundings import AGAIN, Account, Surroundings
 
 
 def restarted(world: World, inbox: Path, *, looked_at: bool = True, **route_keys: str) -> Surroundings:
