@@ -29,8 +29,8 @@ from dropd.wake import Wake
 DEADLINE = 60.0
 """Seconds until a look that has not come back makes its inbox red."""
 
-TAKE_AGAIN = 30.0
-"""Seconds until a file that could not be taken is tried again, unless it changes before."""
+TAKE_AGAIN, TAKE_AGAIN_AT_LEAST_EVERY = 30.0, 900.0
+"""Seconds until a file that could not be taken is tried again, doubling with each try, unless it changes before."""
 
 _LEVELS = {Subfolders.NONE: 0, Subfolders.ONE: 1, Subfolders.DEEP: -1}
 _LOOKERS = 4
@@ -42,6 +42,7 @@ class _KeptOff:
 
     stamp: Stamp
     until: float
+    wait: float
     reason: str
 
 
@@ -224,7 +225,10 @@ class Rounds:
         return kept is None or kept.stamp != seen.stamp or now >= kept.until
 
     def _keep_off(self, root: _Root, seen: Seen, reason: str) -> None:
-        root.kept_off[seen.key] = _KeptOff(seen.stamp, time.monotonic() + TAKE_AGAIN, f"{reason}; dropd keeps trying")
+        before = root.kept_off.get(seen.key)
+        same = before is not None and before.stamp == seen.stamp
+        wait = min(before.wait * 2, TAKE_AGAIN_AT_LEAST_EVERY) if same and before is not None else TAKE_AGAIN
+        root.kept_off[seen.key] = _KeptOff(seen.stamp, time.monotonic() + wait, wait, f"{reason}; dropd keeps trying")
 
     def _take(self, root: _Root, seen: Seen) -> None:
         """On a taker's thread."""
