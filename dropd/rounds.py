@@ -224,10 +224,12 @@ class Rounds:
         kept = root.kept_off.get(seen.key)
         return kept is None or kept.stamp != seen.stamp or now >= kept.until
 
-    def _keep_off(self, root: _Root, seen: Seen, reason: str) -> None:
+    def _keep_off(self, root: _Root, seen: Seen, reason: str, *, left_a_row: bool) -> None:
+        """A try that left a row in the ledger is made ever more rarely; a mere look costs nothing, and rights may come any minute."""
         before = root.kept_off.get(seen.key)
-        same = before is not None and before.stamp == seen.stamp
-        wait = min(before.wait * 2, TAKE_AGAIN_AT_LEAST_EVERY) if same and before is not None else TAKE_AGAIN
+        wait = TAKE_AGAIN
+        if left_a_row and before is not None and before.stamp == seen.stamp:
+            wait = min(before.wait * 2, TAKE_AGAIN_AT_LEAST_EVERY)
         root.kept_off[seen.key] = _KeptOff(seen.stamp, time.monotonic() + wait, wait, f"{reason}; dropd keeps trying")
 
     def _take(self, root: _Root, seen: Seen) -> None:
@@ -249,11 +251,11 @@ class Rounds:
             with self._places.open(root.route.name, str(root.route.inbox)) as inbox:
                 obstacle = work.obstacle(inbox, seen.folder, seen.name)
                 if obstacle is not None:
-                    self._keep_off(root, seen, obstacle)
+                    self._keep_off(root, seen, obstacle, left_a_row=False)
                     return
                 drop = self._pipeline.take(inbox, self._taking(root, inbox, seen))
             if drop.state is State.RELEASED:
-                self._keep_off(root, seen, "it could not be taken")
+                self._keep_off(root, seen, "it could not be taken", left_a_row=True)
             else:
                 root.kept_off.pop(seen.key, None)
         except (InboxTrouble, OSError) as error:
