@@ -96,10 +96,10 @@ class Lane:
     def run(self) -> None:
         """Until stop: wait for a turn, make one call."""
         while not self._stop.is_set():
-            seen = self._wake.now()
+            seen = self._wake.now(self._name)
             turn, wait = self._turn()
             if turn is None:
-                self._wake.wait(seen, min(wait, 60.0))
+                self._wake.wait(seen, min(wait, 60.0), self._name)
                 continue
             self._take_turn(turn)
 
@@ -143,7 +143,9 @@ class Lane:
             self._limiter.leave(self._cost, used=used)
             with self._lock:
                 self._probing -= turn.probes
-            self._wake.notify()
+                others_wait = bool(turn.probes or self._pauses)
+            if others_wait:  # for what this turn came to; else they have nothing to learn from it
+                self._wake.notify(self._name)
 
     def _logged_in(self, turn: _Turn) -> bool:
         """A token in hand before anything is SENDING. One sender asks for it; the others find the pause that a refusal led to."""
@@ -213,3 +215,4 @@ class Lane:
         if self._pauses.pop(target, None) is not None and (pause := self._ledger.resume(self._name, target, now)) is not None:
             told = self._log.info if pause.kind == "busy" else self._log.warning
             told("resumed", provider=self._name, kind=pause.kind, paused_for=round(now - pause.since, 1))
+            self._wake.notify(self._name)

@@ -241,7 +241,7 @@ class Rounds:
             self._failure = error
         finally:
             root.taking.discard(seen.key)
-            self._wake.notify()
+            self._wake.notify(root.route.provider)
             if not root.taking or self._failure is not None:
                 self.look_again(root.route.name)
 

@@ -35,3 +35,13 @@ def test_without_news_the_wait_ends_at_its_time() -> None:
     began = time.monotonic()
     wake.wait(wake.now(), 0.05)
     assert time.monotonic() - began >= 0.05
+
+
+def test_one_accounts_news_let_the_others_sleep() -> None:
+    wake = Wake()
+    arm, office = wake.now("arm"), wake.now("office")
+    wake.notify("arm")
+    assert wake.now("arm") != arm
+    assert wake.now("office") == office
+    wake.notify()
+    assert wake.now("office") != office
