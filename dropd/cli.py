@@ -72,7 +72,7 @@ def run(path: Path, once: bool, wait: float) -> NoReturn:
     sys.exit(Daemon(config, kinds(), log, redactor).run(once=Once(wait) if once else None))
 
 
-@cli.command()
+@cli.command(short_help="Find every mistake in the configuration.")
 @config_option
 @click.option("--login", is_flag=True, help="Also log in at every provider; changes nothing there.")
 @json_option
@@ -110,7 +110,7 @@ def check(path: Path, login: bool, as_json: bool) -> NoReturn:
     sys.exit(OK if all(how == "ok" for _, how, _ in outcomes) else NEEDS_A_PERSON)
 
 
-@cli.command()
+@cli.command(short_help="See dropd work, against a built-in sandbox.")
 @click.option("--keep", is_flag=True, help="Leave the folders, and say where they are.")
 def demo(keep: bool) -> NoReturn:
     """See dropd work: four inboxes, four vendors in a built-in sandbox, no account and no network needed.
@@ -125,7 +125,7 @@ def demo(keep: bool) -> NoReturn:
     sys.exit(run_demo(keep=keep))
 
 
-@cli.command()
+@cli.command(short_help="Play the four vendors on this machine.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="On 127.0.0.1; 0 for a free one.")
 @click.option(
     "--root", metavar="DIR", type=click.Path(path_type=Path), help="Write a configuration for it, with inboxes, into this folder."
@@ -142,7 +142,7 @@ def sandbox(port: int, root: Path | None) -> None:
     run_sandbox(port, root)
 
 
-@cli.command()
+@cli.command(short_help="Is anything stuck?")
 @config_option
 @json_option
 def status(path: Path, as_json: bool) -> NoReturn:
@@ -191,7 +191,7 @@ def list_drops(path: Path, route: str | None, states: tuple[str, ...], limit: in
         reading.print_list(found)
 
 
-@cli.command()
+@cli.command(short_help="Show one drop's story.")
 @config_option
 @click.argument("drop", metavar="ID|PATH")
 @json_option
@@ -248,7 +248,7 @@ def retry(path: Path, drop: str | None, everything: bool, route: str | None) -> 
     sys.exit(code)
 
 
-@cli.command()
+@cli.command(short_help="Send one file through a route, and wait for the verdict.")
 @config_option
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--route", "route_name", metavar="R", required=True, help="The route to send it by.")
@@ -280,7 +280,7 @@ def send(path: Path, file: Path, route_name: str, folder: str, wait: float, as_j
     sys.exit(OK if drop is not None and drop.state is State.DONE else NEEDS_A_PERSON)
 
 
-@cli.command()
+@cli.command(short_help="Write a configuration to start from; make the inboxes.")
 @config_option
 @click.option(
     "--adopt", metavar="ROUTE", help="Say that this route's inbox is the right folder, although its mark is missing or foreign."
@@ -306,7 +306,7 @@ def init(path: Path, adopt: str | None) -> None:
         print("Nothing to do: the configuration and its inboxes are there.")
 
 
-@cli.command("schema")
+@cli.command("schema", short_help="Print a JSON Schema of the configuration, for editors.")
 def print_schema() -> None:
     """Print a JSON Schema of the configuration, for editors.
 
