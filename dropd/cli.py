@@ -12,7 +12,7 @@ import click
 
 from dropd import __version__
 from dropd.commands import again, beginning, reading, sending
-from dropd.commands.options import CONFIG_HELP, Duration, config_option, json_option
+from dropd.commands.options import CONFIG_HELP, Duration, Group, config_option, json_option
 from dropd.config import Config, load, schema
 from dropd.daemon import Daemon, Once
 from dropd.errors import ConfigError, DropdError, LedgerTooNew, SecretMissing
@@ -25,14 +25,7 @@ from dropd.providers.registry import kinds
 OK, NEEDS_A_PERSON, USAGE, BAD_CONFIG = 0, 1, 2, 78
 
 
-class _Group(click.Group):
-    """Verbs in the order in which a newcomer meets them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(self.commands)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("-c", "--config", "config_file", metavar="FILE", help=CONFIG_HELP)
 @click.version_option(__version__, prog_name="dropd")
 def cli(config_file: str | None) -> None:
@@ -153,7 +146,7 @@ def status(path: Path, as_json: bool) -> NoReturn:
       dropd status
       dropd status --json | jq .needs_attention
     """
-    with _Ledger(path) as (config, ledger):
+    with reading.LedgerOf(path) as (config, ledger):
         about = reading.status(config, ledger)
     if as_json:
         print(reading.to_json(about))
@@ -182,7 +175,7 @@ def list_drops(path: Path, route: str | None, states: tuple[str, ...], limit: in
       dropd list
       dropd list --route acme-invoices --state failed
     """
-    with _Ledger(path) as (config, ledger):
+    with reading.LedgerOf(path) as (config, ledger):
         _must_be_known(route, config, ledger)
         found = ledger.recent(route=route, states=[State(state) for state in states] or None, limit=limit)
     if as_json:
@@ -203,7 +196,7 @@ def show(path: Path, drop: str, as_json: bool) -> None:
       dropd show 3fa91c
       dropd show /srv/drop/acme/invoices/failed/invoices.csv
     """
-    with _Ledger(path) as (config, ledger):
+    with reading.LedgerOf(path) as (config, ledger):
         about = reading.show(ledger, reading.find_drop(ledger, config, drop))
     if as_json:
         print(reading.to_json(about))
@@ -230,7 +223,7 @@ def retry(path: Path, drop: str | None, everything: bool, route: str | None) -> 
     if (drop is None) is not everything or (route is not None and not everything):
         raise click.UsageError("name one drop, or say --all (and --route with it)")
     code, ordered = OK, 0
-    with _Ledger(path) as (config, ledger):
+    with reading.LedgerOf(path) as (config, ledger):
         _must_be_known(route, config, ledger)
         chosen = again.standing(ledger, route) if drop is None else [reading.find_drop(ledger, config, drop)]
         for one in chosen:
@@ -323,20 +316,6 @@ def _must_be_known(route: str | None, config: Config, ledger: Ledger) -> None:
     names = dict.fromkeys([*(known.name for known in config.routes), *(name for name, _ in ledger.counts())])
     if route is not None and route not in names:
         raise click.UsageError(f"no route is named {route!r}; there are: {', '.join(names)}")
-
-
-class _Ledger:
-    """The configuration and its ledger, for the verbs that need no secret."""
-
-    def __init__(self, path: Path) -> None:
-        self._config = load(path, kinds(), secrets=False)
-
-    def __enter__(self) -> tuple[Config, Ledger]:
-        self._ledger = reading.open_ledger(self._config)
-        return self._config, self._ledger
-
-    def __exit__(self, *_: object) -> None:
-        self._ledger.close()
 
 
 def main() -> NoReturn:

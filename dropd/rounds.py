@@ -6,21 +6,18 @@ that hangs holds no other inbox up: one that has not come back by its deadline i
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 
-from dropd.config import Route, Subfolders
 from dropd.errors import InboxTrouble
-from dropd.intake.scanner import LookRules, Seen, look
-from dropd.intake.settle import Settling
+from dropd.intake.scanner import Seen, look
 from dropd.intake.watcher import Watcher
-from dropd.model import Inbox, Stamp, State, Taking
-from dropd.naming import Template, display
+from dropd.model import Inbox, State, Taking
+from dropd.naming import display
 from dropd.pipeline import Pipeline
+from dropd.roots import Root, root_of
 from dropd.spool import work
 from dropd.spool.mark import OpenInbox
 from dropd.surroundings import Surroundings
@@ -29,41 +26,7 @@ from dropd.wake import Wake
 DEADLINE = 60.0
 """Seconds until a look that has not come back makes its inbox red."""
 
-TAKE_AGAIN, TAKE_AGAIN_AT_LEAST_EVERY = 30.0, 900.0
-"""Seconds until a file that could not be taken is tried again, doubling with each try, unless it changes before."""
-
-_LEVELS = {Subfolders.NONE: 0, Subfolders.ONE: 1, Subfolders.DEEP: -1}
 _LOOKERS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _KeptOff:
-    """A file that could not be taken: tried again when it has changed, or at `until` (monotonic)."""
-
-    stamp: Stamp
-    until: float
-    wait: float
-    reason: str
-
-
-@dataclass(slots=True)
-class _Root:
-    """One inbox on its rounds. Touched by one look at a time; the loop only reads `next_look` and sets it."""
-
-    route: Route
-    rules: LookRules
-    settling: Settling
-    keep_out: tuple[str, ...]
-    next_look: float  # monotonic
-    looks: int = 0
-    wanted: bool = False  # an event came while a look was under way
-    watched: bool = False
-    running: Future[None] | None = None
-    began: float = 0.0
-    about: Inbox | None = None
-    taking: set[tuple[str, str]] = field(default_factory=set)  # files on their way through a taker
-    kept_off: dict[tuple[str, str], _KeptOff] = field(default_factory=dict)  # files that could not be taken
-    waiting: int = 0  # files that have not settled
 
 
 class Rounds:
@@ -98,7 +61,7 @@ class Rounds:
         self._takers = ThreadPoolExecutor(2, thread_name_prefix="take")
         self._failure: BaseException | None = None
         known = {inbox.route: inbox for inbox in self._ledger.inboxes()}
-        self._roots = {name: _root(around.routes[name], known.get(name)) for name in routes}
+        self._roots = {name: root_of(around.routes[name], known.get(name)) for name in routes}
         self._watcher = Watcher(self.look_everywhere)
 
     # ------------------------------------------------------------------------------------------------ the loop
@@ -153,7 +116,7 @@ class Rounds:
 
     # ------------------------------------------------------------------------------------------------ one look
 
-    def _look(self, root: _Root) -> None:
+    def _look(self, root: Root) -> None:
         next_look = time.monotonic() + root.route.scan_every
         try:
             next_look = min(next_look, self._look_or_be_red(root))
@@ -165,7 +128,7 @@ class Rounds:
             root.next_look = time.monotonic() if root.wanted else next_look
             self._bell.notify()
 
-    def _look_or_be_red(self, root: _Root) -> float:
+    def _look_or_be_red(self, root: Root) -> float:
         """When to look again, in monotonic time."""
         try:
             return self._look_and_take(root)
@@ -176,7 +139,7 @@ class Rounds:
             self._note(root, red=str(error))
             return time.monotonic() + 5.0
 
-    def _look_and_take(self, root: _Root) -> float:
+    def _look_and_take(self, root: Root) -> float:
         """When to look again, in monotonic time."""
         route = root.route
         with self._places.open(route.name, str(route.inbox)) as inbox:
@@ -191,14 +154,14 @@ class Rounds:
             self._note(root, red=None, inbox_id=inbox.inbox_id, left_alone=found.left_alone | kept_off)
         for seen in slow:
             self._log.warning("still_growing", route=route.name, file=_shown(seen), size=seen.stamp.size)
-        ready = [seen for seen in settled if self._may_take(root, seen, now)]
+        ready = [seen for seen in settled if root.may_take(seen, now)]
         root.waiting = len(found.files) - len(settled)
         for seen in ready:
             root.taking.add(seen.key)
             self._takers.submit(self._take, root, seen)
         return next_look if next_look is not None else now + route.scan_every
 
-    def _arm(self, root: _Root, inbox: OpenInbox) -> None:
+    def _arm(self, root: Root, inbox: OpenInbox) -> None:
         """Once when an inbox becomes usable: settle what lies in its work folder, and watch it."""
         if root.watched:
             return
@@ -211,7 +174,7 @@ class Rounds:
         if trouble:
             self._log.warning("not_watched", route=name, reason=trouble, looked_at_every=root.route.scan_every)
 
-    def _hear_of_adoption(self, root: _Root) -> bool:
+    def _hear_of_adoption(self, root: Root) -> bool:
         """`dropd init --adopt` gives an inbox a new mark, through the ledger: the next look believes it."""
         name, path = root.route.name, str(root.route.inbox)
         row = next((row for row in self._ledger.inboxes() if row.route == name and row.path == path), None)
@@ -220,19 +183,7 @@ class Rounds:
         self._places.remember(name, path, row.inbox_id)
         return True
 
-    def _may_take(self, root: _Root, seen: Seen, now: float) -> bool:
-        kept = root.kept_off.get(seen.key)
-        return kept is None or kept.stamp != seen.stamp or now >= kept.until
-
-    def _keep_off(self, root: _Root, seen: Seen, reason: str, *, left_a_row: bool) -> None:
-        """A try that left a row in the ledger is made ever more rarely; a mere look costs nothing, and rights may come any minute."""
-        before = root.kept_off.get(seen.key)
-        wait = TAKE_AGAIN
-        if left_a_row and before is not None and before.stamp == seen.stamp:
-            wait = min(before.wait * 2, TAKE_AGAIN_AT_LEAST_EVERY)
-        root.kept_off[seen.key] = _KeptOff(seen.stamp, time.monotonic() + wait, wait, f"{reason}; dropd keeps trying")
-
-    def _take(self, root: _Root, seen: Seen) -> None:
+    def _take(self, root: Root, seen: Seen) -> None:
         """On a taker's thread."""
         try:
             if not self._stop.is_set():
@@ -245,23 +196,23 @@ class Rounds:
             if not root.taking or self._failure is not None:
                 self.look_again(root.route.name)
 
-    def _take_or_be_red(self, root: _Root, seen: Seen) -> None:
+    def _take_or_be_red(self, root: Root, seen: Seen) -> None:
         """One settled file to READY, or back to where it was."""
         try:
             with self._places.open(root.route.name, str(root.route.inbox)) as inbox:
                 obstacle = work.obstacle(inbox, seen.folder, seen.name)
                 if obstacle is not None:
-                    self._keep_off(root, seen, obstacle, left_a_row=False)
+                    root.keep_off(seen, obstacle, left_a_row=False)
                     return
                 drop = self._pipeline.take(inbox, self._taking(root, inbox, seen))
             if drop.state is State.RELEASED:
-                self._keep_off(root, seen, "it could not be taken", left_a_row=True)
+                root.keep_off(seen, "it could not be taken", left_a_row=True)
             else:
                 root.kept_off.pop(seen.key, None)
         except (InboxTrouble, OSError) as error:
             self._note(root, red=str(error))
 
-    def _taking(self, root: _Root, inbox: OpenInbox, seen: Seen) -> Taking:
+    def _taking(self, root: Root, inbox: OpenInbox, seen: Seen) -> Taking:
         route = root.route
         return Taking(
             route=route.name,
@@ -279,7 +230,7 @@ class Rounds:
     # ------------------------------------------------------------------------------------------------ what is known of an inbox
 
     def _note(
-        self, root: _Root, *, red: str | None, inbox_id: str | None = None, left_alone: Mapping[str, str] | None = None
+        self, root: Root, *, red: str | None, inbox_id: str | None = None, left_alone: Mapping[str, str] | None = None
     ) -> None:
         """Say what changed, once, and keep it for `dropd status`."""
         now = self._clock()
@@ -326,25 +277,6 @@ class Rounds:
                 for name, root in self._roots.items()
                 if root.about is not None and root.about.red is not None
             }
-
-
-def _root(route: Route, known: Inbox | None) -> _Root:
-    keep_out = tuple(path for folder in (route.done, route.failed) if (path := _below(folder, str(route.inbox))) is not None)
-    rules = LookRules(
-        match=route.match,
-        ignore=route.ignore,
-        levels=_LEVELS[route.subfolders],
-        keep_out=frozenset(keep_out),
-        companions=route.wants_companion,
-    )
-    about = known if known is not None and known.path == str(route.inbox) else None
-    return _Root(route, rules, Settling(route.settle), keep_out, next_look=time.monotonic(), about=about)
-
-
-def _below(folder: str, inbox: str) -> str | None:
-    """The part of done or failed below the inbox that is not looked into: up to the first date in it. None: it lies elsewhere."""
-    path = os.path.relpath(Template.parse(folder).fixed_folder, inbox)
-    return None if path.split(os.sep, 1)[0] in (os.pardir, os.curdir) else path
 
 
 def _shown(seen: Seen) -> str:

@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""What the verbs share: their order, and options."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ import click
 from dropd.fields import parse_duration
 
 DEFAULT_CONFIG = "/etc/dropd/config.yaml"
+
+
+class Group(click.Group):
+    """Verbs in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
 
 
 class Duration(click.ParamType[float]):

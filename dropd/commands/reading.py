@@ -7,12 +7,13 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from dropd import lock, wording
 from dropd.commands import tables
 from dropd.commands.tables import print_show, print_status
-from dropd.config import Config
+from dropd.config import Config, load
 from dropd.errors import DropdError, LedgerError
 from dropd.ledger.base import Ledger
 from dropd.ledger.memory import MemoryLedger
@@ -60,6 +61,20 @@ def open_ledger(config: Config) -> Ledger:
         return SqlLedger(path) if path.exists() else MemoryLedger()
     except PermissionError:
         raise LedgerError(lock.closed(config.state_dir)) from None
+
+
+class LedgerOf:
+    """The configuration and its ledger, for the verbs that need no secret."""
+
+    def __init__(self, path: Path) -> None:
+        self._config = load(path, kinds(), secrets=False)
+
+    def __enter__(self) -> tuple[Config, Ledger]:
+        self._ledger = open_ledger(self._config)
+        return self._config, self._ledger
+
+    def __exit__(self, *_: object) -> None:
+        self._ledger.close()
 
 
 def find_drop(ledger: Ledger, config: Config, wanted: str) -> Drop:

@@ -140,7 +140,7 @@ def test_long_names_leave_room_for_the_result(place):
 def group() -> int:
     """A group that is not the one new files get by themselves."""
     others = [number for number in ({4242} if os.geteuid() == 0 else set(os.getgroups())) if number != os.getegid()]
-    if not others:
+    if not others and os.environ.get("CI") != "true":
         pytest.skip("this user has one group alone")
     return others[0]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import stat
 import subprocess
@@ -371,15 +370,6 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ the service, and links
-
-
-def test_the_unit_is_one_that_systemd_understands() -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd is not installed")
-    unit = str(ROOT / "systemd/dropd.service")
-    done = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_the_unit_does_not_start_again_what_cannot_start() -> None:
