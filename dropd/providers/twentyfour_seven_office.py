@@ -241,7 +241,7 @@ class TwentyFourSevenOffice(HttpProvider):
         outcome = self._status(file_id, again_at=min(now + wait, max(limit, now)))
         if isinstance(outcome, Pending) and now >= limit:
             return Unconfirmed(
-                reason=f"The vendor has the file as number {file_id} and did not decide in time. {outcome.reason}",
+                reason=f"The vendor, asked by its number {file_id}, did not decide in time. {outcome.reason}",
                 http_status=outcome.http_status,
                 trace_id=outcome.trace_id,
             )
